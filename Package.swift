@@ -1,0 +1,116 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// A target of the library: Swift 6 mode comes with the tools version; warnings are errors here and nowhere downstream.
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+    .testTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "dovetail",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Dovetail", targets: ["Dovetail"]),
+        .library(name: "DovetailCore", targets: ["DovetailCore"]),
+        .library(name: "DovetailContracts", targets: ["DovetailContracts"]),
+        .library(name: "DovetailResilience", targets: ["DovetailResilience"]),
+        .library(name: "DovetailEvents", targets: ["DovetailEvents"]),
+        .library(name: "DovetailCQRS", targets: ["DovetailCQRS"]),
+        .library(name: "DovetailSagas", targets: ["DovetailSagas"]),
+        .library(name: "DovetailModules", targets: ["DovetailModules"]),
+        .library(name: "DovetailSQLite", targets: ["DovetailSQLite"]),
+        .library(name: "DovetailMemory", targets: ["DovetailMemory"]),
+        .library(name: "DovetailHTTP", targets: ["DovetailHTTP"]),
+        .library(name: "DovetailGateway", targets: ["DovetailGateway"]),
+        .library(name: "DovetailObservability", targets: ["DovetailObservability"]),
+        .library(name: "DovetailPlatform", targets: ["DovetailPlatform"]),
+        .library(name: "DovetailTesting", targets: ["DovetailTesting"]),
+        .executable(name: "dovetail", targets: ["dovetail-cli"]),
+        .executable(name: "shop", targets: ["Shop"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.2.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
+        .package(url: "https://github.com/apple/swift-atomics", from: "1.2.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.24.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.5.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.1.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    ],
+    targets: [
+        // Layer 0
+        library("DovetailCore", [log, metrics, tracing, httpTypes]),
+        // Layer 1
+        library("DovetailContracts", ["DovetailCore"]),
+        library("DovetailResilience", ["DovetailCore"]),
+        library(
+            "DovetailEvents",
+            ["DovetailCore", "DovetailContracts", lifecycle, .product(name: "Collections", package: "swift-collections")]),
+        // Layer 2
+        library("DovetailCQRS", ["DovetailEvents"]),
+        library("DovetailSagas", ["DovetailCQRS", "DovetailResilience"]),
+        library("DovetailModules", ["DovetailCQRS", "DovetailSagas", "DovetailResilience"]),
+        // Layer 3
+        .systemLibrary(
+            name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
+        library("SQLiteBinding", ["CSQLite", "DovetailEvents"]),
+        library("DovetailSQLite", ["SQLiteBinding", "DovetailEvents"]),
+        library("DovetailMemory", ["SQLiteBinding", "DovetailEvents"]),
+        library(
+            "DovetailHTTP",
+            [
+                "DovetailModules",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ]),
+        library(
+            "DovetailGateway",
+            [
+                "DovetailCore", "DovetailResilience", lifecycle,
+                .product(name: "Atomics", package: "swift-atomics"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+            ]),
+        library("DovetailObservability", ["DovetailCore"]),
+        // Layer 4
+        library(
+            "DovetailPlatform",
+            [
+                "DovetailModules", "DovetailSQLite", "DovetailMemory", "DovetailHTTP", "DovetailGateway",
+                "DovetailObservability",
+                .product(name: "Yams", package: "Yams"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        // Layer 6
+        library("Dovetail", ["DovetailPlatform"]),
+        .executableTarget(
+            name: "dovetail-cli", dependencies: ["Dovetail"], packageAccess: false, swiftSettings: strict),
+        .executableTarget(
+            name: "Shop", dependencies: ["Dovetail"], path: "Examples/Shop", packageAccess: false,
+            swiftSettings: strict),
+        // Testing
+        library("DovetailTesting", ["DovetailEvents"]),
+    ]
+)

@@ -1,0 +1,49 @@
+/// A point on the process's monotonic time line, in nanoseconds since an arbitrary origin.
+///
+/// State machines take it as a plain value, so that a test can move time by hand. It never goes back and never jumps
+/// with the wall clock; it means nothing in another process.
+public struct MonotonicTime: Hashable, Comparable, Sendable {
+    /// Nanoseconds since the origin.
+    public var nanoseconds: Int64
+
+    /// A point that many nanoseconds after the origin.
+    public init(nanoseconds: Int64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    /// Now, by the system's monotonic clock.
+    public static var now: MonotonicTime {
+        let since = origin.duration(to: .now)
+        return MonotonicTime(nanoseconds: since.wholeNanoseconds)
+    }
+
+    private static let origin = ContinuousClock.now
+
+    public static func < (left: MonotonicTime, right: MonotonicTime) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+
+    /// The point `duration` later; saturates instead of overflowing.
+    public static func + (time: MonotonicTime, duration: Duration) -> MonotonicTime {
+        let (sum, overflow) = time.nanoseconds.addingReportingOverflow(duration.wholeNanoseconds)
+        return MonotonicTime(nanoseconds: overflow ? (duration < .zero ? .min : .max) : sum)
+    }
+
+    /// How much later `end` is than `start`.
+    public static func - (end: MonotonicTime, start: MonotonicTime) -> Duration {
+        .nanoseconds(end.nanoseconds.subtractingReportingOverflow(start.nanoseconds).partialValue)
+    }
+}
+
+extension Duration {
+    /// The duration in whole nanoseconds; saturates at what 64 bits hold (292 years).
+    public var wholeNanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, carried) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return overflow || carried ? (seconds < 0 ? .min : .max) : sum
+    }
+
+    /// The duration in seconds, as a number for metrics and messages.
+    public var inSeconds: Double { Double(wholeNanoseconds) / 1e9 }
+}
