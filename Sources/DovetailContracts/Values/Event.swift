@@ -1,0 +1,73 @@
+import DovetailCore
+
+/// A kind of event that a contract publishes: its wire name, its version, its payload, and the key that orders it.
+///
+/// Events of one key are delivered in order. The name is a topic, words joined by dots; name and version, never the Swift
+/// type, are the event's identity in the log.
+public struct Event<Payload: Wire>: Sendable {
+    /// The topic, as `order.created`.
+    public let name: String
+    /// The payload's version, from 1.
+    public let version: Int
+    /// The field that orders events and partitions them.
+    public let key: any KeyPath<Payload, String> & Sendable
+
+    /// A kind of event.
+    public init(
+        _ name: String, version: Int = 1, _ payload: Payload.Type, key: any KeyPath<Payload, String> & Sendable
+    ) {
+        precondition(
+            !name.isEmpty && name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { !$0.isEmpty },
+            "the event name '\(name)' has to be words joined by dots, as in order.created")
+        self.name = name
+        self.version = version
+        self.key = key
+    }
+
+    /// An event of this kind that is about to be published.
+    public func callAsFunction(_ payload: Payload) -> NewEvent {
+        NewEvent(name: name, version: version, key: payload[keyPath: key], payload: payload)
+    }
+}
+
+/// An event that was decided but is not yet in the log.
+public struct NewEvent: Sendable {
+    /// The topic.
+    public let name: String
+    /// The payload's version.
+    public let version: Int
+    /// The value that orders it.
+    public let key: String
+    /// What happened.
+    public let payload: any Wire
+
+    /// An event.
+    public init(name: String, version: Int, key: String, payload: any Wire) {
+        self.name = name
+        self.version = version
+        self.key = key
+        self.payload = payload
+    }
+}
+
+/// What a document or a check needs to know of an event.
+public struct EventDescription: Sendable {
+    /// The topic.
+    public let name: String
+    /// The payload's version.
+    public let version: Int
+    /// The payload's type, for its schema.
+    public let payload: any Wire.Type
+}
+
+/// An ``Event`` whose payload type is not known here.
+public protocol AnyEvent: Sendable {
+    /// What a document needs to know of it.
+    var description: EventDescription { get }
+}
+
+extension Event: AnyEvent {
+    public var description: EventDescription {
+        EventDescription(name: name, version: version, payload: Payload.self)
+    }
+}

@@ -1,0 +1,86 @@
+import DovetailCore
+import Foundation
+
+/// A durable, append-only sequence of events with one order; at once event store, outbox, bus and journal.
+///
+/// A log is a ``Database`` too: tables of a module that have to change together with an append live in it.
+public protocol EventLog: Database {
+    /// The log's id and epoch: what its positions carry.
+    var identity: (log: UniqueID, epoch: Int) { get }
+
+    /// What the log promises about what it has accepted.
+    var durability: Durability { get }
+
+    /// The number of the last event that is durable; 0 for an empty log. Every number up to it is there, or was reclaimed.
+    var head: Int64 { get }
+
+    /// Hands appends to the writer, to be made together or not at all, in the order of the calls.
+    ///
+    /// Returns at once; the ticket is fulfilled when the events are as durable as ``durability`` says. Appends to one stream are made in the
+    /// order of their `enqueue` calls. Throws `overloaded` when the writer's mailbox is full. The ticket fails with `versionConflict` if a stream is not
+    /// where it was expected. Events whose ids are all there already are a duplicate: success, nothing changed, the original positions.
+    func enqueue(_ appends: [Append]) throws -> Ticket<Appended>
+
+    /// Events with numbers above `number`, in order, at most `limit`; of the given types only, if any are given.
+    ///
+    /// The page says how far it looked, so that a reader of few types moves on past the rest. Never shows an event that is not durable.
+    func events(after number: Int64, types: Set<String>?, limit: Int) async throws -> EventPage
+
+    /// Events of a stream with versions above `version`, in order, at most `limit`.
+    func stream(_ name: String, after version: Int64, limit: Int) async throws -> [StoredEvent]
+
+    /// The event with this id; nil if the log does not hold it.
+    func event(id: UniqueID) async throws -> StoredEvent?
+
+    /// Returns the head once it lies beyond `number`. Throws `CancellationError` when cancelled, `stopped` when the log stops.
+    func waitForHead(beyond number: Int64) async throws -> Int64
+}
+
+/// Some events in order, and how far the log was looked through for them.
+public struct EventPage: Sendable {
+    /// The events.
+    public var events: [StoredEvent]
+    /// Every event up to this number was looked at.
+    public var scanned: Int64
+
+    /// A page.
+    public init(events: [StoredEvent], scanned: Int64) {
+        self.events = events
+        self.scanned = scanned
+    }
+}
+
+extension EventLog {
+    /// Appends and waits until the events are durable. See ``enqueue(_:)``; waits for room instead of throwing `overloaded`.
+    public func append(_ appends: [Append]) async throws -> Appended {
+        while true {
+            do {
+                return try await enqueue(appends).value
+            } catch let error as LogError where error.code == .overloaded {
+                try await Task.sleep(for: .milliseconds(2))
+            }
+        }
+    }
+
+    /// Publishes events that belong to no stream.
+    public func publish(_ events: [EventDraft]) async throws -> Appended {
+        try await append([Append(events: events)])
+    }
+
+    /// A position in this log.
+    public func position(_ number: Int64) -> LogPosition {
+        LogPosition(log: identity.log, epoch: identity.epoch, number: number)
+    }
+
+    /// The number of a position of this log. Throws `foreignPosition` for another log's or epoch's, or one beyond the head.
+    public func number(of position: LogPosition) throws -> Int64 {
+        guard position.log == identity.log, position.epoch == identity.epoch else {
+            throw LogError(
+                .foreignPosition, position.description, "the position is of another log, or of before a restore")
+        }
+        guard position.number <= head else {
+            throw LogError(.foreignPosition, position.description, "the position lies ahead of the log's head, \(head)")
+        }
+        return position.number
+    }
+}

@@ -1,0 +1,56 @@
+import DovetailCore
+
+/// Why a log, or a database beside it, could not do what was asked.
+public struct LogError: ClassifiedFailure, CustomStringConvertible {
+    /// What kind of failure it is.
+    public enum Code: String, Sendable {
+        /// A stream is not at the version that the append expected; nothing was written.
+        case versionConflict
+        /// The writer's mailbox is full; nothing was written.
+        case overloaded
+        /// The disk is full; nothing was written, and publishing resumes by itself when there is space again.
+        case storeFull
+        /// The disk failed while committing: whether the write lasted is not known. The same event ids may be sent again.
+        case outcomeUnknown
+        /// The store stopped after a failure, or was shut down; a restart is needed.
+        case stopped
+        /// Another process has the store open.
+        case locked
+        /// The store cannot be read: it is damaged, from a newer version, or not a store.
+        case unreadable
+        /// The store's folder or file does not let itself be written.
+        case readOnly
+        /// A statement failed: syntax, a constraint, a type.
+        case statement
+        /// The statement is not the module's to make: transaction control, ATTACH, PRAGMA, the engine's own tables.
+        case forbidden
+        /// A position is of another log or epoch, or lies ahead of this log.
+        case foreignPosition
+        /// The wait for a position took too long.
+        case notReached
+    }
+
+    /// What kind of failure it is.
+    public var code: Code
+    /// The store, stream or statement concerned.
+    public var subject: String
+    /// What happened and what to do, in a sentence.
+    public var message: String
+
+    /// A failure.
+    public init(_ code: Code, _ subject: String, _ message: String) {
+        self.code = code
+        self.subject = subject
+        self.message = message
+    }
+
+    public var failureKind: FailureKind {
+        switch code {
+        case .overloaded, .storeFull, .stopped, .locked, .notReached: .transient
+        case .outcomeUnknown: .inDoubt
+        default: .permanent
+        }
+    }
+
+    public var description: String { "\(subject): \(message) (\(code.rawValue))" }
+}

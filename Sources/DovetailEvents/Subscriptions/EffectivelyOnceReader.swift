@@ -1,0 +1,152 @@
+import DovetailCore
+import Foundation
+import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// Carries events from a log into a database, each with the reader's cursor in one transaction: effects happen once.
+///
+/// Events come in the order of their positions, in batches. After a crash effects and cursor are found together, wherever they were. An event whose
+/// handler throws stops the reader there: it is retried with growing pauses and nothing after it is applied, since skipping would leave a
+/// read model that looks whole and is not; ``status`` says so.
+public final class EffectivelyOnceReader: Service {
+    /// Where the reader is, and what holds it up.
+    public struct Status: Sendable {
+        /// Every event up to this number has had its effect.
+        public var scanned: Int64
+        /// The event that it cannot get past, and why.
+        public var blocked: (position: LogPosition, type: String, error: String, attempts: Int)?
+    }
+
+    /// The reader's durable name.
+    public let name: String
+    private let log: any EventLog
+    private let database: any Database
+    private let types: Set<String>
+    private let start: Int64
+    private let handler: @Sendable (StoredEvent, Transaction) throws -> Void
+    private let applied = Watermark(0)
+    private let blocked = Mutex<(position: LogPosition, type: String, error: String, attempts: Int)?>(nil)
+    private let batch: Int
+
+    /// A reader called `name` of the events of these types, into `database`. A new one begins after number `start`.
+    public init(
+        _ name: String, from log: any EventLog, into database: any Database, types: Set<String>, start: Int64 = 0,
+        batch: Int = 256, handler: @escaping @Sendable (StoredEvent, Transaction) throws -> Void
+    ) {
+        self.name = name
+        self.log = log
+        self.database = database
+        self.types = types
+        self.start = start
+        self.batch = batch
+        self.handler = handler
+    }
+
+    /// Where the reader is.
+    public var status: Status {
+        Status(scanned: applied.value, blocked: blocked.withLock { $0 })
+    }
+
+    /// Returns once every event up to `number` has had its effect. Throws `notReached` at the deadline, `CancellationError` when cancelled.
+    public func wait(for number: Int64, until deadline: MonotonicTime) async throws {
+        if applied.value >= number { return }
+        let reached = try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                _ = try await self.applied.wait(for: number)
+                return true
+            }
+            group.addTask {
+                try await SystemClock().sleep(until: deadline)
+                return false
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? false
+        }
+        guard reached else {
+            throw LogError(.notReached, name, "it is at \(applied.value) and has not reached \(number) in time")
+        }
+    }
+
+    /// Makes the cursor's table and reads the place; idempotent. ``run()`` does it by itself.
+    public func prepare() async throws {
+        applied.advance(to: try await place().scanned)
+    }
+
+    private func place() async throws -> Cursor {
+        let identity = log.identity
+        let name = name
+        let found = try await database.transaction("cursor \(name)", as: .engine) { transaction in
+            try transaction.execute(Cursor.table)
+            return try Cursor.load(name, in: transaction)
+        }
+        guard let found else { return Cursor(log: identity.log, epoch: identity.epoch, scanned: start) }
+        guard found.log == identity.log, found.epoch == identity.epoch, found.scanned <= log.head else {
+            throw LogError(
+                .foreignPosition, name,
+                "its cursor is of another log, or ahead of this one (\(found.scanned) of \(log.head)): it has to be rebuilt"
+            )
+        }
+        return found
+    }
+
+    public func run() async throws {
+        var cursor = try await place()
+        applied.advance(to: cursor.scanned)
+        var attempts = 0
+        do {
+            while true {
+                if log.head <= cursor.scanned { _ = try await log.waitForHead(beyond: cursor.scanned) }
+                let page = try await log.events(after: cursor.scanned, types: types, limit: attempts == 0 ? batch : 1)
+                do {
+                    cursor = try await apply(page, at: cursor)
+                    attempts = 0
+                    blocked.withLock { $0 = nil }
+                    applied.advance(to: cursor.scanned)
+                } catch let failure as HandlerFailure {
+                    attempts += 1
+                    try await report(failure, attempts: attempts)
+                }
+            }
+        } catch is CancellationError {
+            return
+        }
+    }
+
+    private struct HandlerFailure: Error {
+        let event: StoredEvent
+        let error: any Error
+    }
+
+    private func apply(_ page: EventPage, at cursor: Cursor) async throws -> Cursor {
+        var next = cursor
+        next.scanned = page.scanned
+        // A page without events only moves the mark; it is written with the next effect.
+        if page.events.isEmpty { return next }
+        let handler = handler
+        let name = name
+        let written = next
+        try await database.transaction("read \(name)", as: .engine) { transaction in
+            for event in page.events {
+                do { try handler(event, transaction) } catch { throw HandlerFailure(event: event, error: error) }
+            }
+            try written.save(name, in: transaction)
+        }
+        return next
+    }
+
+    private func report(_ failure: HandlerFailure, attempts: Int) async throws {
+        let event = failure.event
+        // The first failure of a batch is only followed by smaller pages, to come as far as possible.
+        if attempts > 1 || batch == 1 {
+            blocked.withLock { $0 = (event.position, event.type, String(describing: failure.error), attempts) }
+            Logger(label: "dovetail.events").error(
+                "a reader cannot get past an event",
+                metadata: [
+                    "reader": "\(name)", "position": "\(event.position.number)", "type": "\(event.type)",
+                    "attempts": "\(attempts)", "error": "\(failure.error)",
+                ])
+            try await Task.sleep(for: .milliseconds(min(30_000, 50 << min(attempts, 10))))
+        }
+    }
+}
