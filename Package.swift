@@ -80,7 +80,7 @@ let package = Package(
         library(
             "DovetailHTTP",
             [
-                "DovetailModules",
+                "DovetailContracts", lifecycle,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ]),

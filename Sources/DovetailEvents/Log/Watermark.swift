@@ -60,6 +60,8 @@ package final class Watermark: Sendable {
             state.nextID += 1
             return state.nextID
         }
+        // A cancellation that comes when the wait is already over leaves its mark; nobody else takes it away.
+        defer { state.withLock { _ = $0.cancelled.remove(id) } }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let outcome: Result<Int64, any Error>? = state.withLock { state in

@@ -43,6 +43,12 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation {
             values.append(value.sqlValue)
         }
 
+        /// Binds a value, or NULL.
+        public mutating func appendInterpolation<Value: SQLConvertible>(_ value: Value?) {
+            text += "?"
+            values.append(value?.sqlValue ?? .null)
+        }
+
         /// Splices another statement, with its values.
         public mutating func appendInterpolation(_ sql: SQL) {
             text += sql.text

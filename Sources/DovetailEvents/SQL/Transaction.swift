@@ -75,8 +75,10 @@ public final class Transaction: Snapshot {
     }
 
     /// Appends events with the transaction. Throws `versionConflict` at once if the stream is elsewhere.
+    ///
+    /// Streams of aggregates have one writer, their command executor, which speculates on what it has queued; so this is no public door.
     @discardableResult
-    public func append(_ append: Append) throws -> Appended {
+    package func append(_ append: Append) throws -> Appended {
         requireOpen()
         return try backend.append(append)
     }

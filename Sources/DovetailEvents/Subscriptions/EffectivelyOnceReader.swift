@@ -68,6 +68,11 @@ public final class EffectivelyOnceReader: Service {
         }
     }
 
+    /// Returns how far the reader is once that is beyond `number`.
+    package func waitForProgress(beyond number: Int64) async throws -> Int64 {
+        try await applied.wait(for: number + 1)
+    }
+
     /// Makes the cursor's table and reads the place; idempotent. ``run()`` does it by itself.
     public func prepare() async throws {
         applied.advance(to: try await place().scanned)

@@ -1,0 +1,148 @@
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import Synchronization
+
+/// Carries out commands on aggregates of one log: load, decide, append, answer after the commit.
+///
+/// There is one executor to a log in a process. It keeps aggregates in memory, the least lately used leave first. Commands on one instance are decided in the order
+/// of their calls and appended together where they meet; those on different instances do not wait for each other.
+public final class CommandExecutor: Sendable {
+    private struct Entry {
+        let live: any AnyObject & Sendable
+        var used: UInt64
+        var inFlight: Int
+    }
+
+    private struct Cache {
+        var entries: [String: Entry] = [:]
+        var clock: UInt64 = 0
+    }
+
+    private let log: any EventLog
+    private let limit: Int
+    private let cache = Mutex(Cache())
+    private let keys = KeyedTurns()
+
+    /// An executor on `log` that keeps at most about `limit` aggregates in memory.
+    public init(log: any EventLog, limit: Int = 10_000) {
+        self.log = log
+        self.limit = limit
+    }
+
+    /// Carries out a command: `decide` gets the state and returns the events that follow from it, or throws to refuse.
+    ///
+    /// Returns when the events are durable. `decide` is pure and may be called again, when another writer came first. With a `key`, the command is carried out
+    /// once: the same key again returns the first outcome and decides nothing. Throws what `decide` throws, and ``LogError``; cancellation does not withdraw
+    /// a command that was already decided.
+    @discardableResult
+    public func execute<State>(
+        _ aggregate: Aggregate<State>, _ id: String, key: String? = nil, source: String, context: CallContext?,
+        _ decide: @Sendable (State) throws -> [NewEvent]
+    ) async throws -> CommandOutcome {
+        let stream = aggregate.stream(id)
+        guard let key else {
+            return try await run(aggregate, stream, nil, source, context, decide)
+        }
+        return try await keys.withTurn(key) {
+            if let first = try await log.event(id: Self.eventID(key, stream, 0)) {
+                return CommandOutcome(position: first.position, version: first.stream?.version ?? 0, wasDuplicate: true)
+            }
+            return try await run(aggregate, stream, key, source, context, decide)
+        }
+    }
+
+    /// An instance's state and version as of now; the initial state and 0 if it has no events.
+    public func state<State>(_ aggregate: Aggregate<State>, _ id: String) async throws -> (State, Int64) {
+        let live = enter(aggregate, aggregate.stream(id))
+        defer { leave(live.stream) }
+        while true {
+            if let current = live.current { return current }
+            try await live.load(log)
+        }
+    }
+
+    private static func eventID(_ key: String, _ stream: String, _ index: Int) -> UniqueID {
+        .derived(from: "command", key, stream, String(index))
+    }
+
+    private func run<State>(
+        _ aggregate: Aggregate<State>, _ stream: String, _ key: String?, _ source: String, _ context: CallContext?,
+        _ decide: @Sendable (State) throws -> [NewEvent]
+    ) async throws -> CommandOutcome {
+        let live = enter(aggregate, stream)
+        defer { leave(stream) }
+        var conflicts = 0
+        while true {
+            let decision: LiveAggregate<State>.Decision?
+            do {
+                decision = try live.decide(log, decide) { event, index in
+                    try EventDraft(
+                        event, id: key.map { Self.eventID($0, stream, index) } ?? .v7(), source: source,
+                        context: context)
+                }
+            } catch let error as LogError where error.code == .overloaded {
+                try await Task.sleep(for: .milliseconds(2))
+                continue
+            }
+            guard let decision else {
+                try await live.load(log)
+                continue
+            }
+            guard let ticket = decision.ticket else {
+                return CommandOutcome(
+                    position: log.position(log.head), version: decision.version, wasDuplicate: false)
+            }
+            do {
+                let appended = try await ticket.value
+                if appended.wasDuplicate { live.invalidate(decision.generation) }
+                return CommandOutcome(
+                    position: appended.position, version: decision.version, wasDuplicate: appended.wasDuplicate)
+            } catch let error as LogError where error.code == .versionConflict {
+                live.invalidate(decision.generation)
+                conflicts += 1
+                // Conflicts come from another writer of the stream, or behind a failed append; a hundred in a row are neither.
+                guard conflicts < 100 else { throw error }
+            } catch {
+                live.invalidate(decision.generation)
+                throw error
+            }
+        }
+    }
+
+    private func enter<State>(_ aggregate: Aggregate<State>, _ stream: String) -> LiveAggregate<State> {
+        cache.withLock { cache in
+            cache.clock += 1
+            if var entry = cache.entries[stream], let live = entry.live as? LiveAggregate<State> {
+                entry.used = cache.clock
+                entry.inFlight += 1
+                cache.entries[stream] = entry
+                return live
+            }
+            let live = LiveAggregate(aggregate, stream: stream)
+            cache.entries[stream] = Entry(live: live, used: cache.clock, inFlight: 1)
+            if cache.entries.count > limit { evict(&cache) }
+            return live
+        }
+    }
+
+    private func leave(_ stream: String) {
+        cache.withLock { $0.entries[stream]?.inFlight -= 1 }
+    }
+
+    /// Drops the older half of what is idle.
+    private func evict(_ cache: inout Cache) {
+        let idle = cache.entries.filter { $0.value.inFlight == 0 }.sorted { $0.value.used < $1.value.used }
+        for (stream, _) in idle.prefix(limit / 2) { cache.entries[stream] = nil }
+    }
+}
+
+/// What became of a command.
+public struct CommandOutcome: Sendable {
+    /// The position of its last event; a query that waits for it sees the command's effect.
+    public var position: LogPosition
+    /// The version that the aggregate's stream has reached.
+    public var version: Int64
+    /// Whether the command had been carried out before, under the same key.
+    public var wasDuplicate: Bool
+}

@@ -1,0 +1,89 @@
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import Synchronization
+
+/// An aggregate's instance in memory: its state, ahead of the log by what is queued for it.
+///
+/// Decisions are taken one after the other on the state that the decision before has left, without waiting for its commit; appends are handed to
+/// the log in the same order. If one fails, the state is dropped and those behind it, which the log then refuses, decide again.
+final class LiveAggregate<State: Wire>: Sendable {
+    private struct Core {
+        var state: State?
+        var version: Int64 = 0
+        /// Rises whenever the state is dropped, so that a late failure does not drop a newer one.
+        var generation = 0
+    }
+
+    private let core = Mutex(Core())
+    let aggregate: Aggregate<State>
+    let stream: String
+
+    init(_ aggregate: Aggregate<State>, stream: String) {
+        self.aggregate = aggregate
+        self.stream = stream
+    }
+
+    struct Decision: Sendable {
+        let generation: Int
+        let version: Int64
+        /// Nil when nothing was to be appended.
+        let ticket: Ticket<Appended>?
+    }
+
+    /// Takes a decision and queues its events; nil if the state has to be loaded first.
+    func decide(
+        _ log: any EventLog, _ decide: (State) throws -> [NewEvent], draft: (NewEvent, Int) throws -> EventDraft
+    ) throws -> Decision? {
+        try core.withLock { core in
+            guard let state = core.state else { return nil }
+            let events = try decide(state)
+            guard !events.isEmpty else {
+                return Decision(generation: core.generation, version: core.version, ticket: nil)
+            }
+            var next = state
+            for event in events { try aggregate.apply(event, to: &next) }
+            let drafts = try events.enumerated().map { try draft($0.element, $0.offset) }
+            let ticket = try log.enqueue([
+                Append(stream: stream, expected: .exactly(core.version), events: drafts)
+            ])
+            core.state = next
+            core.version += Int64(events.count)
+            return Decision(generation: core.generation, version: core.version, ticket: ticket)
+        }
+    }
+
+    /// Loads the state from the log, unless somebody has meanwhile.
+    func load(_ log: any EventLog) async throws {
+        let before = core.withLock { $0.generation }
+        var state = aggregate.initial
+        var version: Int64 = 0
+        while true {
+            let events = try await log.stream(stream, after: version, limit: 1000)
+            for event in events {
+                try aggregate.apply(event, to: &state)
+                version = event.stream?.version ?? version
+            }
+            if events.count < 1000 { break }
+        }
+        let loaded = (state, version)
+        core.withLock { core in
+            guard core.state == nil, core.generation == before else { return }
+            (core.state, core.version) = loaded
+        }
+    }
+
+    /// Drops a state that turned out not to be what the log holds.
+    func invalidate(_ generation: Int) {
+        core.withLock { core in
+            guard core.generation == generation else { return }
+            core.generation += 1
+            core.state = nil
+        }
+    }
+
+    /// The state with what is queued for it, and its version; nil if it is not loaded.
+    var current: (state: State, version: Int64)? {
+        core.withLock { core in core.state.map { ($0, core.version) } }
+    }
+}

@@ -1,0 +1,124 @@
+import DovetailCQRS
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import DovetailSagas
+import Synchronization
+
+/// What a handler has at hand: the call it answers, and its module's commands, tables and read models.
+@dynamicMemberLookup
+public struct HandlerContext: Sendable {
+    /// The call: deadline, principal, correlation, trace.
+    public let call: CallContext
+    let runtime: ModuleRuntime
+    /// Under what the call is known for once: principal, endpoint and the caller's key; nil without a key.
+    let onceKey: String?
+    private let ordinals = Ordinals()
+    private let reached = Shared<LogPosition?>(nil)
+
+    init(call: CallContext, runtime: ModuleRuntime, endpoint: EndpointDescription) {
+        self.call = call
+        self.runtime = runtime
+        onceKey = call.idempotencyKey.map {
+            "\(endpoint.contract.name)@\(endpoint.contract.version) \(endpoint.key) \(call.principal?.subject ?? "") \($0)"
+        }
+    }
+
+    /// A fact of the call, as `principal` or `correlationID`.
+    public subscript<Value>(dynamicMember fact: KeyPath<CallContext, Value>) -> Value { call[keyPath: fact] }
+
+    /// An id for something new: the same each time for the same idempotency key, otherwise unique.
+    public var newID: String {
+        (onceKey.map { UniqueID.derived(from: "new", $0) } ?? .v7()).description
+    }
+
+    /// Carries out a command on an aggregate; once for the same idempotency key. See ``CommandExecutor/execute(_:_:key:source:context:_:)``.
+    @discardableResult
+    public func execute<State>(
+        _ aggregate: Aggregate<State>, _ id: String, _ decide: @Sendable (State) throws -> [NewEvent]
+    ) async throws -> CommandOutcome {
+        let ordinal = ordinals.next()
+        let outcome = try await runtime.commands.execute(
+            aggregate, id, key: onceKey.map { "\($0)/\(ordinal)" }, source: runtime.module, context: call, decide)
+        reach(outcome.position)
+        return outcome
+    }
+
+    /// Publishes events; returns when they are durable.
+    public func publish(_ events: NewEvent...) async throws {
+        let drafts = try events.map { try EventDraft($0, source: runtime.module, context: call) }
+        reach(try await runtime.log.publish(drafts).position)
+    }
+
+    /// Changes the module's tables and publishes events in one transaction. See ``Database/transaction(_:as:_:)``.
+    public func transaction<Value: Sendable>(
+        _ body: @escaping @Sendable (Transaction) throws -> Value
+    ) async throws -> Value {
+        let value = try await runtime.log.transaction(runtime.module, as: .module, body)
+        reach(runtime.log.position(runtime.log.head))
+        return value
+    }
+
+    /// Does something once for each idempotency key: the answer is kept in the transaction itself, and the same key gets the same answer again.
+    ///
+    /// Without a key it is an ordinary transaction. A body that throws leaves nothing, so the key may try again.
+    public func once<Value: Wire>(
+        _ body: @escaping @Sendable (Transaction) throws -> Value
+    ) async throws -> Value {
+        guard let onceKey else { return try await transaction(body) }
+        let value = try await runtime.answers.once(onceKey, module: runtime.module, body)
+        reach(runtime.log.position(runtime.log.head))
+        return value
+    }
+
+    /// Reads the module's tables.
+    public func snapshot<Value: Sendable>(
+        _ body: @escaping @Sendable (Snapshot) throws -> Value
+    ) async throws -> Value {
+        try await runtime.log.snapshot(body)
+    }
+
+    /// The one row that a query on the read models returns; throws `problem` if there is none.
+    ///
+    /// If the caller named a log position (`Dovetail-After`), the query waits until the read models have reached it.
+    public func one<Row: Decodable & Sendable>(
+        _ type: Row.Type, _ sql: SQL, or problem: @autoclosure () -> Problem
+    ) async throws -> Row {
+        guard let row = try await query({ try $0.row(Row.self, sql) }) else { throw problem() }
+        return row
+    }
+
+    /// The rows that a query on the read models returns.
+    public func rows<Row: Decodable & Sendable>(_ type: Row.Type, _ sql: SQL) async throws -> [Row] {
+        try await query { try $0.rows(Row.self, sql) }
+    }
+
+    /// Reads the read models in one snapshot. Waits like ``one(_:_:or:)``.
+    public func query<Value: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> Value) async throws -> Value {
+        var position: LogPosition?
+        if let after = call.after {
+            guard let parsed = LogPosition(after) else {
+                throw Problem.invalidInput([
+                    .init(pointer: "header:dovetail-after", expected: "expected a position as a Dovetail-Position header gave it")
+                ])
+            }
+            position = parsed
+        }
+        return try await runtime.readModel.query(after: position, until: call.deadline, body)
+    }
+
+    /// The log position that the handler's writes have reached, for the caller to read after.
+    var position: LogPosition? { reached.value.withLock { $0 } }
+
+    private func reach(_ position: LogPosition) {
+        reached.value.withLock { known in
+            if position.number > known?.number ?? -1 { known = position }
+        }
+    }
+}
+
+/// A mutex that several copies of a value share.
+final class Shared<Value: Sendable>: Sendable {
+    let value: Mutex<Value>
+    init(_ value: consuming sending Value) { self.value = Mutex(value) }
+}

@@ -1,0 +1,47 @@
+import DovetailContracts
+import DovetailCore
+import HTTPTypes
+
+/// An endpoint with what answers it: once for bytes, once for values of the same process.
+package struct HandlerEntry: Sendable {
+    package let endpoint: EndpointDescription
+    /// Decodes, answers, encodes.
+    let bytes: @Sendable ([UInt8], [JSON.Field], HandlerContext) async throws -> RawResponse.Body
+    /// Answers a value of the input's type with one of the output's.
+    let value: @Sendable (any Sendable, HandlerContext) async throws -> any Sendable
+
+    init<Input: Wire, Output: Sendable>(
+        _ endpoint: Endpoint<Input, Output>, _ description: EndpointDescription,
+        _ handler: @escaping @Sendable (Input, HandlerContext) async throws -> Output
+    ) {
+        self.endpoint = description
+        bytes = { body, fields, context in
+            let input: Input
+            do {
+                input = try JSON.decode(Input.self, from: body, fields: fields)
+            } catch let error as JSONError {
+                throw Problem.invalidInput([.init(pointer: error.pointer, expected: "expected \(error.expected), found \(error.found)")])
+            }
+            return try endpoint.answer.encode(try await handler(input, context))
+        }
+        value = { input, context in
+            guard let input = input as? Input else {
+                throw CallError(
+                    .invalidAnswer, callee: description.contract.name,
+                    message: "'\(description.key)' takes \(Input.self), and was called with \(type(of: input))",
+                    wasSent: false)
+            }
+            return try await handler(input, context)
+        }
+    }
+}
+
+extension Problem {
+    /// `400`: the input breaks the contract, there and there.
+    static func invalidInput(_ violations: [Violation]) -> Problem {
+        var problem = Problem("invalid-input", status: 400, title: "The request does not fit the contract")
+        problem.detail = violations.first.map { "at \($0.pointer.isEmpty ? "the top" : $0.pointer): \($0.expected)" }
+        problem.violations = violations
+        return problem
+    }
+}

@@ -1,0 +1,38 @@
+import DovetailCQRS
+import DovetailCore
+import DovetailEvents
+import ServiceLifecycle
+
+/// A module at work on a node: its log, its commands, its read models.
+package final class ModuleRuntime: Sendable {
+    package let module: String
+    package let parts: ModuleParts
+    package let log: any EventLog
+    package let commands: CommandExecutor
+    package let readModel: ReadModel
+    let answers: Answers
+
+    package init(
+        module: String, parts: ModuleParts, log: any EventLog, views: any Database, commands: CommandExecutor
+    ) {
+        self.module = module
+        self.parts = parts
+        self.log = log
+        self.commands = commands
+        readModel = ReadModel(parts.projections, from: log, in: views)
+        answers = Answers(log: log)
+    }
+
+    /// Makes the tables. Has to be done before the module answers or its ``services`` run.
+    package func prepare() async throws {
+        try await answers.prepare()
+        if !parts.tables.isEmpty { try await log.migrate(Migrations(owner: module, steps: parts.tables)) }
+        try await readModel.prepare()
+    }
+
+    /// What runs as long as the node does: projections and sagas.
+    package var services: [any Service] {
+        (parts.projections.isEmpty ? [] : [readModel])
+            + parts.sagas.map { $0.runner(log: log, commands: commands, source: module) }
+    }
+}
