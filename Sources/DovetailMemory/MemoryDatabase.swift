@@ -1,0 +1,85 @@
+import DovetailCore
+import DovetailEvents
+import SQLiteBinding
+import Synchronization
+
+/// Tables in memory.
+final class MemoryDatabase: Database {
+    private let tables: Mutex<MemoryTables>
+
+    init() throws {
+        tables = Mutex(try MemoryTables())
+    }
+
+    func transaction<Value: Sendable>(
+        _ label: String, as role: TransactionRole, _ body: @escaping @Sendable (Transaction) throws -> Value
+    ) async throws -> Value {
+        try Task.checkCancellation()
+        let context = CallContext.current
+        return try tables.withLock { tables in
+            try tables.transaction(
+                label, as: role, context: context,
+                append: { _ in
+                    throw LogError(
+                        .forbidden, label, "events are appended to a log, and this database holds read models")
+                }, undo: {}, body)
+        }
+    }
+
+    func snapshot<Value: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> Value) async throws -> Value {
+        try tables.withLock { try $0.snapshot(body) }
+    }
+}
+
+/// A connection to a database in memory, with whole transactions.
+final class MemoryTables {
+    private let connection: SQLiteConnection
+    private let runner: ClosureRunner
+
+    init() throws {
+        do {
+            connection = try SQLiteConnection(path: ":memory:")
+            try connection.run("PRAGMA foreign_keys = ON")
+            runner = try ClosureRunner(connection)
+        } catch {
+            throw error.error("memory")
+        }
+    }
+
+    /// Runs `body` and commits; if it throws, nothing it did remains, and `undo` has taken back its appends.
+    func transaction<Value>(
+        _ label: String, as role: TransactionRole, context: CallContext?,
+        append: @escaping (Append) throws -> Appended, undo: () -> Void, _ body: (Transaction) throws -> Value
+    ) throws -> Value {
+        do {
+            try connection.run("BEGIN IMMEDIATE")
+            defer { if connection.isInTransaction { try? connection.run("ROLLBACK") } }
+            switch runner.run(label, as: role, context: context, append: append, undo: undo, body) {
+            case .done(let value):
+                do {
+                    try connection.run("COMMIT")
+                } catch {
+                    undo()
+                    throw error
+                }
+                return value
+            case .failed(let error), .brokeTransaction(let error):
+                throw error
+            }
+        } catch let failure as SQLiteFailure {
+            throw failure.error(label)
+        }
+    }
+
+    func snapshot<Value>(_ body: (Snapshot) throws -> Value) throws -> Value {
+        do {
+            try connection.run("BEGIN")
+            defer { try? connection.run("ROLLBACK") }
+            let snapshot = Snapshot(ConnectionBackend(reading: connection))
+            defer { snapshot.close() }
+            return try body(snapshot)
+        } catch let failure as SQLiteFailure {
+            throw failure.error("snapshot")
+        }
+    }
+}

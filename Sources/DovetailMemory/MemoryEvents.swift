@@ -1,0 +1,98 @@
+import DovetailCore
+import DovetailEvents
+import Foundation
+
+/// The events of a log in memory. The caller's lock is around it.
+final class MemoryEvents {
+    private let identity: (log: UniqueID, epoch: Int)
+    private var events: [StoredEvent] = []
+    private var streams: [String: [Int]] = [:]
+    private var indices: [UniqueID: Int] = [:]
+
+    init(_ identity: (log: UniqueID, epoch: Int)) {
+        self.identity = identity
+    }
+
+    var head: Int64 { Int64(events.count) }
+
+    /// Appends all of it or nothing: everything is checked before anything is changed.
+    func append(_ appends: [Append]) throws -> Appended {
+        let drafts = appends.flatMap(\.events)
+        let known = drafts.compactMap { indices[$0.id] }
+        if let last = known.max(), known.count == drafts.count {
+            return outcome(at: events[last].position, appends, wasDuplicate: true)
+        }
+        var versions: [String: Int64] = [:]
+        for append in appends {
+            guard let name = append.stream else { continue }
+            let version = versions[name] ?? version(of: name)
+            if case .exactly(let expected) = append.expected, expected != version {
+                throw LogError(
+                    .versionConflict, name,
+                    "it is at version \(version), not at \(expected) as expected; load it again and decide anew")
+            }
+            versions[name] = version + Int64(append.events.count)
+        }
+        guard known.isEmpty, Set(drafts.map(\.id)).count == drafts.count else {
+            throw LogError(
+                .versionConflict, "append",
+                "some of its event ids are in the log already, or twice in it, and others are not; give new events new ids"
+            )
+        }
+        let time = max(Date(), events.last?.time ?? .distantPast)
+        for append in appends {
+            for draft in append.events {
+                let stream = append.stream.map { (name: $0, version: version(of: $0) + 1) }
+                if let stream { streams[stream.name, default: []].append(events.count) }
+                indices[draft.id] = events.count
+                events.append(StoredEvent(position: place(head + 1), stream: stream, time: time, draft: draft))
+            }
+        }
+        return outcome(at: place(head), appends, wasDuplicate: false)
+    }
+
+    /// Takes back everything after `number`.
+    func remove(after number: Int64) {
+        while head > number {
+            let event = events.removeLast()
+            indices[event.id] = nil
+            if let stream = event.stream {
+                streams[stream.name]?.removeLast()
+                if streams[stream.name]?.isEmpty == true { streams[stream.name] = nil }
+            }
+        }
+    }
+
+    func page(after number: Int64, types: Set<String>?, limit: Int) -> EventPage {
+        var page = EventPage(events: [], scanned: max(0, number))
+        guard limit > 0, page.scanned < head else { return page }
+        for event in events[Int(page.scanned)...] {
+            page.scanned = event.position.number
+            if let types, !types.contains(event.type) { continue }
+            page.events.append(event)
+            if page.events.count == limit { break }
+        }
+        return page
+    }
+
+    func stream(_ name: String, after version: Int64, limit: Int) -> [StoredEvent] {
+        let indices = streams[name] ?? []
+        return indices.dropFirst(Int(max(0, version))).prefix(max(0, limit)).map { events[$0] }
+    }
+
+    func event(id: UniqueID) -> StoredEvent? {
+        indices[id].map { events[$0] }
+    }
+
+    private func version(of stream: String) -> Int64 { Int64(streams[stream]?.count ?? 0) }
+
+    private func place(_ number: Int64) -> LogPosition {
+        LogPosition(log: identity.log, epoch: identity.epoch, number: number)
+    }
+
+    private func outcome(at position: LogPosition, _ appends: [Append], wasDuplicate: Bool) -> Appended {
+        Appended(
+            position: position, streamVersions: appends.compactMap(\.stream).map(version(of:)),
+            wasDuplicate: wasDuplicate, durability: .memory)
+    }
+}

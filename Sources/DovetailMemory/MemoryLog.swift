@@ -1,0 +1,79 @@
+import DovetailCore
+import DovetailEvents
+import Foundation
+import Synchronization
+
+/// A log in memory: arrays behind one lock, and tables beside them.
+final class MemoryLog: EventLog {
+    private final class State {
+        let tables: MemoryTables
+        let events: MemoryEvents
+
+        init(_ identity: (log: UniqueID, epoch: Int)) throws {
+            tables = try MemoryTables()
+            events = MemoryEvents(identity)
+        }
+    }
+
+    let identity = (log: UniqueID.v7(), epoch: 1)
+    let durability = Durability.memory
+    private let state: Mutex<State>
+    private let watermark = Watermark(0)
+
+    init() throws {
+        state = Mutex(try State(identity))
+    }
+
+    var head: Int64 { watermark.value }
+
+    func enqueue(_ appends: [Append]) throws -> Ticket<Appended> {
+        let ticket = Ticket<Appended>()
+        let outcome: Result<Appended, any Error> = state.withLock { state in
+            let outcome = Result { try state.events.append(appends) }
+            watermark.advance(to: state.events.head)
+            return outcome
+        }
+        ticket.fulfil(outcome)
+        return ticket
+    }
+
+    func events(after number: Int64, types: Set<String>?, limit: Int) async throws -> EventPage {
+        state.withLock { $0.events.page(after: number, types: types, limit: limit) }
+    }
+
+    func stream(_ name: String, after version: Int64, limit: Int) async throws -> [StoredEvent] {
+        state.withLock { $0.events.stream(name, after: version, limit: limit) }
+    }
+
+    func event(id: UniqueID) async throws -> StoredEvent? {
+        state.withLock { $0.events.event(id: id) }
+    }
+
+    func waitForHead(beyond number: Int64) async throws -> Int64 {
+        try await watermark.wait(for: number + 1)
+    }
+
+    func transaction<Value: Sendable>(
+        _ label: String, as role: TransactionRole, _ body: @escaping @Sendable (Transaction) throws -> Value
+    ) async throws -> Value {
+        try Task.checkCancellation()
+        let context = CallContext.current
+        return try state.withLock { state in
+            let before = state.events.head
+            let value = try state.tables.transaction(
+                label, as: role, context: context,
+                append: { [events = state.events] in try events.append([$0]) },
+                undo: { state.events.remove(after: before) }, body)
+            watermark.advance(to: state.events.head)
+            return value
+        }
+    }
+
+    func snapshot<Value: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> Value) async throws -> Value {
+        try state.withLock { try $0.tables.snapshot(body) }
+    }
+
+    func close() {
+        watermark.fail(LogError(.stopped, "memory", "it was shut down"))
+    }
+}

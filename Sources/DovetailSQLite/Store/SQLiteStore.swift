@@ -1,0 +1,133 @@
+import DovetailCore
+import DovetailEvents
+import Foundation
+import Synchronization
+
+/// The embedded engine: a log in a SQLite file, and beside it a file of read models for each module.
+///
+/// One process has a store open at a time. Every change goes through one thread that commits requests in groups, so the cost of an fsync is shared;
+/// reads run beside it on threads of their own. A call that returned has reached the ``Durability`` of the options.
+public final class SQLiteStore: Sendable {
+    /// How a store is kept; the defaults are for production.
+    public struct Options: Sendable {
+        /// What the log promises: ``Durability/disk`` (an fsync for each group), or ``Durability/operatingSystem``, which a power loss may cost the last moments.
+        public var durability: Durability
+        /// How many requests may wait for the writer before `overloaded` is thrown.
+        public var maximumWaitingRequests: Int
+        /// How many bytes of them.
+        public var maximumWaitingBytes: Int
+        /// The pages in the write-ahead log after which they are moved into the database; 1,000–2,000 keep the pause short.
+        public var checkpointPages: Int
+        /// Bytes held back on the disk, given up when it is full so that acknowledgements and checkpoints still find room.
+        public var ballastBytes: Int
+        /// Threads that read the log.
+        public var readers: Int
+        /// The pages that the database may have: a full disk, for tests.
+        package var maximumPages: Int?
+
+        /// The defaults.
+        public init(
+            durability: Durability = .disk, maximumWaitingRequests: Int = 8192, maximumWaitingBytes: Int = 64 << 20,
+            checkpointPages: Int = 1500, ballastBytes: Int = 32 << 20, readers: Int = 2
+        ) {
+            self.durability = durability
+            self.maximumWaitingRequests = maximumWaitingRequests
+            self.maximumWaitingBytes = maximumWaitingBytes
+            self.checkpointPages = checkpointPages
+            self.ballastBytes = ballastBytes
+            self.readers = readers
+        }
+    }
+
+    /// The log.
+    public let log: any EventLog
+    private let database: SQLiteDatabase
+    private let folder: String
+    private let options: Options
+    private let lock: StoreLock
+    private let opened = Mutex<[String: SQLiteDatabase]>([:])
+    private let isClosed = Mutex(false)
+
+    /// Opens the store whose log is the file at `path`, and makes it, with its folder, if it is not there.
+    ///
+    /// Blocks for the time that takes. Throws ``LogError``: `locked` if another process has it open, `readOnly` if the folder or its files cannot be
+    /// written, `unreadable` if the file is damaged, no store, or of a newer version, `storeFull` if there is no space.
+    public static func open(_ path: String, options: Options = Options()) throws -> SQLiteStore {
+        try SQLiteStore(path: path, options: options)
+    }
+
+    private init(path: String, options: Options) throws {
+        let file = URL(fileURLWithPath: path)
+        folder = file.deletingLastPathComponent().path
+        self.options = options
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        } catch {
+            throw LogError(
+                .readOnly, folder,
+                "the folder cannot be made (\(error.localizedDescription)); check its path and permissions")
+        }
+        lock = try StoreLock(path: file.path + ".lock")
+        let ballast = Ballast(path: file.path + ".ballast", bytes: options.ballastBytes)
+        // Without room for it the store still opens: what it holds can be read, and the first commit says what is wrong.
+        _ = ballast.restore()
+        let settings = Writer.Settings(
+            path: file.path, durability: options.durability, isLog: true, options: options, ballast: ballast)
+        database = try SQLiteDatabase(settings, readers: max(1, options.readers))
+        guard let identity = database.identity else {
+            throw LogError(.unreadable, file.path, "its id is missing; restore it from a backup")
+        }
+        log = SQLiteLog(database, identity: identity, durability: options.durability)
+    }
+
+    /// The read models of a module: a database of their own, `views/<module>.db` beside the log's file.
+    ///
+    /// It survives a crash of the process; a power loss may set it back, together with the cursors in it, and it then catches up from the log. The
+    /// same database at every call. Throws ``LogError`` as ``open(_:options:)`` does.
+    public func views(module: String) throws -> any Database {
+        try opened.withLock { opened -> any Database in
+            if let database = opened[module] { return database }
+            guard !isClosed.withLock({ $0 }) else { throw LogError(.stopped, folder, "the store was shut down") }
+            let isName =
+                !module.isEmpty
+                && module.utf8.allSatisfy { character in
+                    switch character {
+                    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                        true
+                    default: false
+                    }
+                }
+            guard isName else {
+                throw LogError(
+                    .statement, module, "a module's name has letters, digits, - and _ only: a file is named after it")
+            }
+            let views = folder + "/views"
+            do {
+                try FileManager.default.createDirectory(atPath: views, withIntermediateDirectories: true)
+            } catch {
+                throw LogError(
+                    .readOnly, views, "the folder cannot be made (\(error.localizedDescription)); check its permissions"
+                )
+            }
+            let settings = Writer.Settings(
+                path: "\(views)/\(module).db", durability: .operatingSystem, isLog: false, options: options,
+                ballast: nil)
+            let database = try SQLiteDatabase(settings, readers: 1)
+            opened[module] = database
+            return database
+        }
+    }
+
+    /// Takes in nothing more, finishes what was accepted, and closes the files.
+    public func close() async {
+        let isFirst = isClosed.withLock { isClosed in
+            defer { isClosed = true }
+            return !isClosed
+        }
+        guard isFirst else { return }
+        for views in opened.withLock({ Array($0.values) }) { await views.close() }
+        await database.close()
+        lock.release()
+    }
+}

@@ -1,0 +1,14 @@
+import DovetailTesting
+import Testing
+
+@Suite struct LogTests {
+    @Test(arguments: EventLogConformance.checks)
+    func memoryKeepsItsPromise(_ check: ConformanceCheck) async throws {
+        try await withMemoryStore { try await check.run(on: $0) }
+    }
+
+    @Test(arguments: EventLogConformance.checks)
+    func sqliteKeepsItsPromise(_ check: ConformanceCheck) async throws {
+        try await withSQLiteStore { try await check.run(on: $0) }
+    }
+}
