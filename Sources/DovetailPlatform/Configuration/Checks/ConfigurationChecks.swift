@@ -1,0 +1,165 @@
+/// Finds what contradicts itself between the sections of a file, and between the file and the program's modules.
+struct ConfigurationChecks {
+    let configuration: PlatformConfiguration
+    /// The file itself: names that are there count, even if what they name could not be read.
+    let root: ConfigurationNode
+    let issues: IssueCollector
+
+    private let top = ConfigurationPath.top
+
+    init(_ configuration: PlatformConfiguration, root: ConfigurationNode, issues: IssueCollector) {
+        self.configuration = configuration
+        self.root = root
+        self.issues = issues
+    }
+
+    func run(modules: [DeclaredModule]?) {
+        checkPlacement(modules)
+        checkAddresses()
+        checkStores()
+        checkReferences(modules)
+        checkRoutes(modules)
+    }
+
+    /// Reports about a value that the file holds and that was read; another issue with it is enough.
+    private func report(_ message: String, at path: ConfigurationPath) {
+        guard let node = root[path], !issues.contains(path) else { return }
+        issues.add(message, at: path, position: node.position)
+    }
+
+    private func names(at path: ConfigurationPath) -> [String] { root[path]?.keys ?? [] }
+
+    private func checkName(_ name: String, isAmong names: [String], what: String, at path: ConfigurationPath) {
+        guard !names.contains(name), let node = root[path] else { return }
+        var message = "no \(what) is named \(node.found)"
+        if let suggestion = Spelling.nearest(to: name, among: names) { message += "; did you mean '\(suggestion)'?" }
+        report(message, at: path)
+    }
+
+    private func checkPlacement(_ modules: [DeclaredModule]?) {
+        var places: [String: String] = [:]
+        for node in configuration.nodes {
+            let path = top.key("nodes").key(node.name).key("modules")
+            for (index, module) in node.modules.enumerated() {
+                if let modules {
+                    checkName(
+                        module, isAmong: modules.map(\.name), what: "module of the program", at: path.index(index))
+                }
+                if let other = places[module] {
+                    let place = other == node.name ? "twice on this node" : "on node '\(other)' too"
+                    report("module '\(module)' is \(place); a module runs in one place", at: path.index(index))
+                }
+                places[module] = node.name
+            }
+        }
+        for module in modules ?? [] where places[module.name] == nil {
+            report(
+                "module '\(module.name)' of the program is on no node; add it to one node's 'modules'",
+                at: top.key("nodes"))
+        }
+    }
+
+    private func checkAddresses() {
+        var listeners: [(path: ConfigurationPath, address: SocketAddress, url: ServerURL?)] = []
+        for node in configuration.nodes {
+            guard let listen = node.listen else { continue }
+            let path = top.key("nodes").key(node.name)
+            listeners.append((path.key("listen"), listen, node.url))
+            if !listen.isLocal, root[top.key("security").key("nodeToken")] == nil {
+                report("a node that listens beyond its machine needs 'security.nodeToken'", at: path.key("listen"))
+            }
+            if listen.isWildcard, node.url == nil, configuration.nodes.count > 1 {
+                report("the other nodes cannot call \(listen); say in 'url' how they reach it", at: path.key("listen"))
+            }
+        }
+        if let gateway = configuration.gateway {
+            listeners.append((top.key("gateway").key("listen"), gateway.listen, nil))
+        }
+        if let metrics = configuration.telemetry.prometheus.listen {
+            listeners.append((top.key("telemetry").key("prometheus").key("listen"), metrics, nil))
+        }
+        listeners.append((top.key("admin").key("listen"), configuration.admin.listen, nil))
+        for (index, listener) in listeners.enumerated() {
+            let taken = listeners[..<index].first { other in
+                // Nodes that name different hosts are on different machines.
+                let areApart = listener.url != nil && other.url != nil && listener.url?.host != other.url?.host
+                return listener.address.collides(with: other.address) && !areApart
+            }
+            guard let taken else { continue }
+            let path = root[listener.path] == nil ? taken.path : listener.path
+            let other = root[listener.path] == nil ? listener.path : taken.path
+            report("\(listener.address) is what \(other) listens on too", at: path)
+        }
+    }
+
+    private func checkStores() {
+        var files: [String: String] = [:]
+        for node in configuration.nodes {
+            guard let file = node.store.path else { continue }
+            if let other = files[file] {
+                let path = top.key("nodes").key(node.name).key("store").key("path")
+                report("node '\(other)' has its log in this file; each node has a log of its own", at: path)
+            }
+            files[file] = node.name
+        }
+    }
+
+    private func checkReferences(_ modules: [DeclaredModule]?) {
+        let policies = names(at: top.key("policies"))
+        if let gateway = configuration.gateway {
+            checkName(
+                gateway.node, isAmong: names(at: top.key("nodes")), what: "node", at: top.key("gateway").key("node"))
+        }
+        for upstream in configuration.upstreams.values {
+            guard let policy = upstream.policy else { continue }
+            let path = top.key("upstreams").key(upstream.name).key("policy")
+            checkName(policy, isAmong: policies, what: "policy", at: path)
+        }
+        let known = modules?.map(\.name) ?? configuration.nodes.flatMap(\.modules)
+        for module in names(at: top.key("calls")) {
+            let path = top.key("calls").key(module)
+            if let policy = configuration.calls[module] {
+                checkName(policy, isAmong: policies, what: "policy", at: path)
+            }
+            if !known.contains(module) {
+                let suggestion = Spelling.nearest(to: module, among: known).map { "; did you mean '\($0)'?" } ?? ""
+                report("no module is named \(quoted(module))\(suggestion)", at: path)
+            }
+        }
+    }
+
+    private func checkRoutes(_ modules: [DeclaredModule]?) {
+        guard let gateway = configuration.gateway else { return }
+        let authenticators = names(at: top.key("gateway").key("authentication"))
+        let provided = modules?.flatMap(\.contracts)
+        var taken: [String: [Int]] = [:]
+        for (index, route) in gateway.routes.enumerated() {
+            let path = top.key("gateway").key("routes").index(index)
+            if case .authenticator(let name) = route.authentication {
+                checkName(name, isAmong: authenticators, what: "authenticator", at: path.key("authentication"))
+            }
+            switch route.target {
+            case .upstream(let name):
+                checkName(name, isAmong: names(at: top.key("upstreams")), what: "upstream", at: path.key("upstream"))
+                let place = "\(route.host ?? "") \(route.path)"
+                if let same = taken[place]?.first(where: { gateway.routes[$0].sharesMethods(with: route) }) {
+                    report("routes[\(same)] has the same host, path and methods; one would never be taken", at: path)
+                }
+                taken[place, default: []].append(index)
+            case .contract(let contract):
+                guard let provided, !provided.contains(contract) else { continue }
+                let majors = provided.filter { $0.name == contract.name }.map(\.description)
+                let nearest = Spelling.nearest(to: contract.description, among: provided.map(\.description))
+                let known = majors.isEmpty ? nearest.map { [$0] } ?? [] : majors.sorted()
+                let hint = known.isEmpty ? "" : "; there is \(known.joined(separator: ", "))"
+                report("no module provides the contract \(contract)\(hint)", at: path.key("contract"))
+            }
+        }
+    }
+}
+
+extension RouteConfiguration {
+    fileprivate func sharesMethods(with other: RouteConfiguration) -> Bool {
+        methods.isEmpty || other.methods.isEmpty || !Set(methods).isDisjoint(with: other.methods)
+    }
+}

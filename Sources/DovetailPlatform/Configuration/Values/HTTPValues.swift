@@ -1,0 +1,98 @@
+/// A token (RFC 9110, 5.6.2).
+enum HTTPToken {
+    static func isValid(_ text: some StringProtocol) -> Bool {
+        !text.isEmpty
+            && text.utf8.allSatisfy { byte in
+                (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+                    || "!#$%&'*+-.^_`|~".utf8.contains(byte)
+            }
+    }
+}
+
+/// Parts of HTTP as a configuration file names them.
+extension ConfigurationType where Value == String {
+    /// A method (RFC 9110, 9.1), in capitals.
+    static var method: ConfigurationType {
+        text("a method such as GET", pattern: "^[A-Z][A-Z-]{0,31}$", example: "GET") { text in
+            let isMethod = text.utf8.allSatisfy { (65...90).contains($0) || $0 == 45 } && text.utf8.first != 45
+            return isMethod && (1...32).contains(text.utf8.count) ? text : nil
+        }
+    }
+
+    /// A header field's name (RFC 9110, 5.1).
+    static var headerName: ConfigurationType {
+        text("a header's name such as X-Tenant", pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", example: "x") {
+            HTTPToken.isValid($0) ? $0 : nil
+        }
+    }
+
+    /// A scope (RFC 6749, 3.3).
+    static var scope: ConfigurationType {
+        text("a scope such as orders:write", pattern: "^[!#-\\[\\]-~]+$", example: "scope") { text in
+            let isScope = text.utf8.allSatisfy { (33...126).contains($0) && $0 != 34 && $0 != 92 }
+            return isScope && !text.isEmpty ? text : nil
+        }
+    }
+
+    /// An origin (RFC 6454), or `*` for all.
+    static var origin: ConfigurationType {
+        text(
+            "an origin such as https://shop.example, or *", pattern: "^(\\*|https?://[A-Za-z0-9.:\\[\\]-]+)$",
+            example: "*"
+        ) { text in text == "*" || (!text.hasSuffix("/") && ServerURL(text) != nil) ? text : nil }
+    }
+
+    /// A host's name, without a port.
+    static var hostName: ConfigurationType {
+        text("a host name such as api.shop.example", pattern: "^[A-Za-z0-9.-]+$", example: "localhost") { text in
+            guard case .tcp(let host, _)? = SocketAddress(text + ":80"), host == text else { return nil }
+            return text.lowercased()
+        }
+    }
+
+    /// A route's path: `/api`, `/files/{name}`, `/legacy/**`.
+    static var routePath: ConfigurationType {
+        text("a path such as /api, /files/{name} or /legacy/**", pattern: "^/[!-~]*$", example: "/") { text in
+            guard text.hasPrefix("/"), !text.contains("//"), !text.contains("?"), !text.contains("#"),
+                text.utf8.allSatisfy({ (33...126).contains($0) })
+            else { return nil }
+            let segments = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+            for (index, segment) in segments.enumerated() where segment.contains(where: { "*{}".contains($0) }) {
+                let isParameter =
+                    segment.hasPrefix("{") && segment.hasSuffix("}")
+                    && ConfigurationName.isValid(String(segment.dropFirst().dropLast()))
+                guard isParameter || (segment == "**" && index == segments.count - 1) else { return nil }
+            }
+            return segments.contains(".") || segments.contains("..") ? nil : text
+        }
+    }
+}
+
+extension ConfigurationType where Value == RouteConfiguration.Authentication {
+    /// An authenticator's name, or `none`.
+    static var routeAuthentication: ConfigurationType {
+        text("an authenticator's name, or none", pattern: ConfigurationName.pattern, example: .none) { text in
+            guard ConfigurationName.isValid(text) else { return nil }
+            return text == "none" ? RouteConfiguration.Authentication.none : .authenticator(text)
+        }
+    }
+}
+
+extension ConfigurationType where Value == RouteRateLimit.Key {
+    /// What tells callers apart.
+    static var rateLimitKey: ConfigurationType {
+        text(
+            "principal, address or header:name", pattern: "^(principal|address|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$",
+            example: .address
+        ) { text in
+            switch text {
+            case "principal": return .principal
+            case "address": return .address
+            default:
+                guard text.hasPrefix("header:") else { return nil }
+                let name = text.dropFirst(7)
+                return HTTPToken.isValid(name) ? .header(name.lowercased()) : nil
+            }
+        }
+    }
+}

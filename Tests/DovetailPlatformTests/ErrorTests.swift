@@ -1,0 +1,219 @@
+import DovetailPlatform
+import Testing
+
+/// What a user reads when something is wrong: word for word, because that is what these messages are for.
+@Suite struct ErrorTests {
+    @Test func saysWhereWhatAndWhatWouldBeRight() {
+        let text = sketch.replacing("rate: 100/s", with: "rate: fast")
+        #expect(
+            issues(in: text) == [
+                "platform.yaml:16:26: gateway.routes[0].rateLimit.rate: expected a rate such as 100/s, found \"fast\""
+            ])
+    }
+
+    @Test func tellsEverythingAtOnceInTheOrderOfTheFile() {
+        let text = """
+            version: 2
+            platform: 7up
+            nodes:
+              main: { modules: [orders], listen: 127.0.0.1:80800 }
+            gateway:
+              nod: main
+              routes:
+                - path: api
+                  upstream: legacy
+            telemetry: { accessLog: xml }
+            """
+        #expect(
+            issues(in: text) == [
+                "platform.yaml:1:10: version: expected 1, the version of this format, found \"2\"",
+                "platform.yaml:2:11: platform: expected a name (a letter, then up to 63 letters, digits, '-' or '_'), found \"7up\"",
+                "platform.yaml:4:38: nodes.main.listen: expected an address such as 127.0.0.1:8080, [::1]:8080, :8080 (every interface) or unix:path, found \"127.0.0.1:80800\"",
+                "platform.yaml:6:3: gateway: 'node' is missing: expected a name (a letter, then up to 63 letters, digits, '-' or '_')",
+                "platform.yaml:6:3: gateway: unknown key \"nod\"; did you mean 'node'?",
+                "platform.yaml:8:7: gateway.routes[0]: 'authentication' is missing: expected an authenticator's name, or none",
+                "platform.yaml:8:13: gateway.routes[0].path: expected a path such as /api, /files/{name} or /legacy/**, found \"api\"",
+                "platform.yaml:9:17: gateway.routes[0].upstream: no upstream is named \"legacy\"",
+                "platform.yaml:10:25: telemetry.accessLog: expected one of json, common, off, found \"xml\"",
+            ])
+    }
+
+    struct Case: Sendable, CustomTestStringConvertible {
+        var text: String
+        var message: String
+        var testDescription: String { message }
+    }
+
+    static func section(_ text: String, line: Int = 4, _ message: String) -> Case {
+        Case(text: minimal(text), message: "platform.yaml:\(line):" + message)
+    }
+
+    static func route(_ text: String, line: Int = 8, _ message: String) -> Case {
+        let gateway = """
+            gateway:
+              node: main
+              authentication: { users: { jwt: { issuer: i, audience: a, algorithms: [ES256], publicKey: k.pem } } }
+              routes:
+                - \(text)
+            upstreams: { legacy: { servers: [http://10.0.0.5:3000] } }
+            """
+        return Case(text: minimal(gateway), message: "platform.yaml:\(line):" + message)
+    }
+
+    static func jwt(_ text: String, _ message: String) -> Case {
+        section(
+            "gateway: { node: main, authentication: { users: { jwt: { issuer: i, audience: a, \(text) } } } }", message)
+    }
+
+    static let sections = [
+        section("gatway: {}", "1: unknown key \"gatway\"; did you mean 'gateway'?"),
+        section(
+            "zebra: {}",
+            "1: unknown key \"zebra\"; expected one of admin, calls, gateway, nodes, platform, policies, security, telemetry, upstreams, version"
+        ),
+        section("gateway: []", "10: gateway: expected a gateway section, found a list"),
+        section("gateway: { node: other }", "18: gateway.node: no node is named \"other\""),
+        section("gateway: { node: mian }", "18: gateway.node: no node is named \"mian\"; did you mean 'main'?"),
+        section(
+            "gateway: { node: main, tls: {} }",
+            "24: gateway.tls: 'tls' is not supported yet (TLS at the gateway's own door; put a proxy that ends TLS in front of it); leave it out"
+        ),
+        section(
+            "telemetry: { otlp: { endpoint: x } }",
+            "14: telemetry.otlp: 'otlp' is not supported yet (export of traces and metrics by OTLP); leave it out"),
+        section(
+            "gateway: { node: main, limits: { maxBody: 1MB } }",
+            "43: gateway.limits.maxBody: expected a size such as 64KiB or 1MiB, from 0 bytes to 1024GiB, found \"1MB\""),
+        section(
+            "gateway: { node: main, limits: { idleTimeout: 75 } }",
+            "47: gateway.limits.idleTimeout: expected a duration such as 250ms, 2s, 1m or 1h, found \"75\""),
+        section(
+            "gateway: { node: main, cors: { allowOrigins: \"*\", allowCredentials: true } }",
+            "69: gateway.cors.allowCredentials: with the origin * no credentials can be allowed; name the origins"),
+        section(
+            "gateway: { node: main, cors: { allowOrigins: [] } }",
+            "46: gateway.cors.allowOrigins: expected a list of at least 1, each an origin such as https://shop.example, or *, found an empty list"
+        ),
+        section(
+            "gateway: { node: main, listen: \"unix:gate.sock\" }",
+            "32: gateway.listen: the gateway listens on TCP, not on a Unix socket"),
+        section(
+            "upstreams: { legacy: { servers: [ftp://host] } }",
+            "34: upstreams.legacy.servers[0]: expected a URL such as http://10.0.0.5:3000, without a path or a URL with a weight: { url: …, weight: 2 }, found \"ftp://host\""
+        ),
+        section(
+            "upstreams: { legacy: { servers: [http://a, http://a/] } }",
+            "33: upstreams.legacy.servers: the server http://a:80 is there twice; give it a weight instead"),
+        section(
+            "upstreams: { legacy: { servers: [http://a], loadBalancing: random } }",
+            "60: upstreams.legacy.loadBalancing: expected one of round-robin, least-request, peak-ewma, consistent-hash, found \"random\""
+        ),
+        section(
+            "upstreams: { legacy: { servers: [http://a], policy: slow } }",
+            "53: upstreams.legacy.policy: no policy is named \"slow\""),
+        section(
+            "policies: { a: { timeout: soon } }",
+            "27: policies.a.timeout: expected a duration such as 250ms, 2s, 1m or 1h, found \"soon\""),
+        section(
+            "policies: { a: { retry: { budget: { ratio: 120% } } } }",
+            "44: policies.a.retry.budget.ratio: expected a share such as 20% or 0.2, found \"120%\""),
+        section(
+            "policies: { a: { retry: no } }", "25: policies.a.retry: expected none or a retry section, found \"no\""),
+        section("policies: { a: { extends: b } }", "27: policies.a.extends: no policy is named \"b\""),
+        section(
+            "policies: { a: { extends: b }, b: { extends: a } }",
+            "27: policies.a.extends: policies extend each other in a circle: b → a → b"),
+        section(
+            "calls: { order: payments }", "17: calls.order: no policy is named \"payments\""),
+        section(
+            "policies: { p: {} }\ncalls: { order: p }", line: 5,
+            "17: calls.order: no module is named \"order\"; did you mean 'orders'?"),
+        section(
+            "admin: { listen: 127.0.0.1:9000 }",
+            "18: admin.listen: on TCP the door needs a 'token'; on a Unix socket the file's mode is enough"),
+        section("policies: { <<: {} }", "13: policies: merge keys (<<) are not supported; policies have 'extends'"),
+        section(
+            "policies: { 1st: {} }",
+            "13: policies: expected a name (a letter, then up to 63 letters, digits, '-' or '_'), found \"1st\""),
+        section("policies: { ? [a] : {} }", "15: policies: a key must be text"),
+        section("admin: { listen: 1, listen: 2 }", "10: the key \"listen\" is there more than once in one mapping"),
+        section("admin: { listen: ", line: 5, "1: not YAML: did not find expected node content"),
+        section("admin: *nowhere", "8: not YAML: found undefined alias"),
+    ]
+
+    static let routes = [
+        route(
+            "{ path: /a, authentication: users }",
+            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', found none of them"),
+        route(
+            "{ path: /a, authentication: users, upstream: legacy, contract: a@1 }",
+            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', found 'contract' and 'upstream'"),
+        route(
+            "{ path: /a, authentication: user, upstream: legacy }",
+            "35: gateway.routes[0].authentication: no authenticator is named \"user\"; did you mean 'users'?"),
+        route(
+            "{ path: /a, authentication: none, upstream: legacy, scopes: [x] }",
+            "67: gateway.routes[0].scopes: scopes need a caller, and the route's authentication is none"),
+        route(
+            "{ path: /a, authentication: none, upstream: legacy, rateLimit: { rate: 1/s, by: principal } }",
+            "87: gateway.routes[0].rateLimit.by: callers of a route without authentication have no principal; limit by address"
+        ),
+        route(
+            "{ path: /a, authentication: none, upstream: legacy, cache: { maxAge: 30s } }",
+            "59: gateway.routes[0].cache: 'cache' is not supported yet (answers kept at the gateway); leave it out"),
+        route(
+            "{ path: /a, authentication: none, upstream: legacy, rewrite: { stripPrefix: /b } }",
+            "68: gateway.routes[0].rewrite: the path \"/a\" does not begin with \"/b\""),
+        route(
+            "{ path: /a, authentication: none, contract: orders@1, rewrite: { path: /b } }",
+            "70: gateway.routes[0].rewrite: the paths of a contract's endpoints are known; only an upstream's are rewritten"
+        ),
+        route(
+            "{ path: \"/a/**\", authentication: none, contract: orders@1 }",
+            "15: gateway.routes[0].path: with a contract the path is a plain prefix such as /api"),
+        route(
+            "{ path: \"/**/a\", authentication: none, upstream: legacy }",
+            "15: gateway.routes[0].path: expected a path such as /api, /files/{name} or /legacy/**, found \"/**/a\""),
+        route(
+            "{ path: /a, authentication: none, upstream: legacy, methods: [get] }",
+            "69: gateway.routes[0].methods[0]: expected a method such as GET, found \"get\""),
+        route(
+            "{ path: /a, authentication: none, contract: orders }",
+            "51: gateway.routes[0].contract: expected a contract and its major version such as orders@1, found \"orders\""
+        ),
+        route(
+            "{ path: /a, authentication: none, upstream: legacy }\n    - { path: /a, authentication: users, methods: [GET], upstream: legacy }",
+            line: 9, "7: gateway.routes[1]: routes[0] has the same host, path and methods; one would never be taken"),
+    ]
+
+    static let tokens = [
+        jwt(
+            "algorithms: [ES256]",
+            "56: gateway.authentication.users.jwt: expected exactly one of 'jwks', 'secret', 'publicKey', found none of them"
+        ),
+        jwt(
+            "algorithms: [none], publicKey: k.pem",
+            "95: gateway.authentication.users.jwt.algorithms[0]: expected one of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, found \"none\""
+        ),
+        jwt(
+            "algorithms: [HS256], publicKey: k.pem",
+            "94: gateway.authentication.users.jwt.algorithms: HS256 takes a 'secret', not 'jwks' or 'publicKey'"),
+        jwt(
+            "algorithms: [ES256], secret: \(String(repeating: "s", count: 40))",
+            "94: gateway.authentication.users.jwt.algorithms: ES256 takes 'jwks' or 'publicKey', not a 'secret'"),
+        jwt(
+            "algorithms: [HS512], secret: \(String(repeating: "s", count: 40))",
+            "111: gateway.authentication.users.jwt.secret: the secret is shorter than the 64 bytes that the algorithms ask for"
+        ),
+        jwt(
+            "algorithms: [HS256], secret: hunter2",
+            "111: gateway.authentication.users.jwt.secret: expected a secret of at least 32 bytes, best written as ${NAME}, found something else (not shown)"
+        ),
+    ]
+
+    @Test(arguments: sections + routes + tokens)
+    func namesEachMistake(_ mistake: Case) {
+        let found = issues(in: mistake.text)
+        #expect(found.contains(mistake.message), "\(found)")
+    }
+}
