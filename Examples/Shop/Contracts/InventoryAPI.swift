@@ -22,5 +22,6 @@ public struct InventoryAPI: Contract {
     public struct AskStock: Wire {}
     public struct Stock: Wire { public var products: [Level] }
     public struct Level: Wire { public var productID: String, available: Int }
-    public struct StockMoved: Wire { public var orderID: String, lines: [OrderLine] }
+    /// What was moved for an order, and what is left of each product after it.
+    public struct StockMoved: Wire { public var orderID: String, lines: [OrderLine], left: [Level] }
 }

@@ -29,7 +29,7 @@ public struct OrdersAPI: Contract {
         public var id: String, userID: String, status: String, cents: Int, itemCount: Int
         public var reason: String?, createdAt: Date
     }
-    public struct OfUser: Wire { public var id: String, limit: Int? }
+    public struct OfUser: Wire { public var id: String, limit: Int?, skip: Int? }
     public struct Page: Wire { public var orders: [View] }
     public struct Created: Wire { public var orderID: String, userID: String, lines: [OrderLine], cents: Int }
     public struct Closed: Wire { public var orderID: String, reason: String? = nil }

@@ -36,7 +36,8 @@ let inventory = Module("inventory", provides: InventoryAPI()) { inventory in
                     "INSERT INTO reserved_lines VALUES (\(input.orderID), \(line.productID), \(line.quantity))")
             }
             try tables.execute("INSERT INTO reservations VALUES (\(input.orderID), 'held')")
-            try tables.publish(events.reserved(.init(orderID: input.orderID, lines: input.lines)))
+            let left = try tables.levels(of: input.lines)
+            try tables.publish(events.reserved(.init(orderID: input.orderID, lines: input.lines, left: left)))
             return .init(orderID: input.orderID)
         }
     }
@@ -56,7 +57,10 @@ let inventory = Module("inventory", provides: InventoryAPI()) { inventory in
                 INSERT INTO reservations VALUES (\(input.orderID), 'released')
                 ON CONFLICT (order_id) DO UPDATE SET state = 'released'
                 """)
-            if !lines.isEmpty { try tables.publish(events.returned(.init(orderID: input.orderID, lines: lines))) }
+            if !lines.isEmpty {
+                let left = try tables.levels(of: lines)
+                try tables.publish(events.returned(.init(orderID: input.orderID, lines: lines, left: left)))
+            }
             return Empty()
         }
     }
@@ -66,6 +70,15 @@ let inventory = Module("inventory", provides: InventoryAPI()) { inventory in
             .init(
                 products: try tables.rows(
                     InventoryAPI.Level.self, "SELECT product_id, available FROM stock ORDER BY product_id"))
+        }
+    }
+}
+
+extension Snapshot {
+    /// What is left of the products of some lines.
+    fileprivate func levels(of lines: [OrderLine]) throws -> [InventoryAPI.Level] {
+        try Set(lines.map(\.productID)).sorted().compactMap { product in
+            try row(InventoryAPI.Level.self, "SELECT product_id, available FROM stock WHERE product_id = \(product)")
         }
     }
 }

@@ -26,7 +26,8 @@ let orders = Module("orders", provides: OrdersAPI()) { orders in
             orders: try await context.rows(
                 OrdersAPI.View.self,
                 """
-                SELECT * FROM order_views WHERE user_id = \(input.id) ORDER BY created_at DESC, id LIMIT \(limit)
+                SELECT * FROM order_views WHERE user_id = \(input.id)
+                ORDER BY created_at DESC, id LIMIT \(limit) OFFSET \(max(input.skip ?? 0, 0))
                 """))
     }
 
