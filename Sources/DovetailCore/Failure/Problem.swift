@@ -95,7 +95,9 @@ extension Problem: Codable {
         instance = try container.decodeIfPresent(String.self, forKey: .instance)
         contract = try container.decodeIfPresent(String.self, forKey: .contract)
         violations = try container.decodeIfPresent([Violation].self, forKey: .violations) ?? []
-        retryAfter = try container.decodeIfPresent(Double.self, forKey: .retryAfter).map { .seconds($0) }
+        // A peer may say any number, and a Duration traps on one that it cannot hold.
+        retryAfter = try container.decodeIfPresent(Double.self, forKey: .retryAfter)
+            .map { .seconds(min(max($0, 0), 365 * 86_400)) }
     }
 
     public func encode(to encoder: any Encoder) throws {

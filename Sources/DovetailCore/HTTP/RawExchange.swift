@@ -77,7 +77,9 @@ extension RawResponse {
             headers[.retryAfter] = String(max(1, Int(retryAfter.inSeconds.rounded(.up))))
         }
         let body = (try? JSON.encode(problem)) ?? []
+        // A problem can come from a peer, and HTTPTypes traps on a status of four digits.
+        let status = (400...599).contains(problem.status) ? problem.status : 500
         return RawResponse(
-            status: HTTPResponse.Status(code: problem.status), headers: headers, body: .bytes(body))
+            status: HTTPResponse.Status(code: status), headers: headers, body: .bytes(body))
     }
 }
