@@ -9,8 +9,8 @@ extension HTTPField.Name {
     public static let causationID = known("x-causation-id")
     /// `Dovetail-Timeout`: milliseconds the caller will still wait; a hop passes on what is left.
     public static let dovetailTimeout = known("dovetail-timeout")
-    /// `Dovetail-Principal`: who the call is for, from the gateway or another node; JSON in base64url. Believed only with `Dovetail-Node-Token`
-    /// or in process, and stripped by the gateway from what comes from outside.
+    /// `Dovetail-Principal`: who the call is for, from the gateway or another node; JSON in base64url. Believed only with
+    /// `Dovetail-Node-Token` or in process, and stripped by the gateway from what comes from outside.
     public static let dovetailPrincipal = known("dovetail-principal")
     /// `Dovetail-Node-Token`: the secret that nodes of one platform share.
     public static let dovetailNodeToken = known("dovetail-node-token")

@@ -84,20 +84,20 @@ extension Problem: Codable {
         case type, title, status, detail, instance, contract, violations, retryAfter
     }
 
-    /// Reads problem details; members that are missing take RFC 9457's defaults.
+    /// Reads problem details; members that are missing, or not of their type, take RFC 9457's defaults (section 3.1).
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        let type = try container.decodeIfPresent(String.self, forKey: .type) ?? "about:blank"
-        let status = try container.decodeIfPresent(Int.self, forKey: .status) ?? 500
+        func member<T: Decodable>(_ type: T.Type, _ key: CodingKeys) -> T? {
+            (try? container.decodeIfPresent(type, forKey: key)) ?? nil
+        }
         self.init(
-            type, status: status, title: try container.decodeIfPresent(String.self, forKey: .title),
-            detail: try container.decodeIfPresent(String.self, forKey: .detail))
-        instance = try container.decodeIfPresent(String.self, forKey: .instance)
-        contract = try container.decodeIfPresent(String.self, forKey: .contract)
-        violations = try container.decodeIfPresent([Violation].self, forKey: .violations) ?? []
-        // A peer may say any number, and a Duration traps on one that it cannot hold.
-        retryAfter = try container.decodeIfPresent(Double.self, forKey: .retryAfter)
-            .map { .seconds(min(max($0, 0), 365 * 86_400)) }
+            member(String.self, .type) ?? "about:blank", status: member(Int.self, .status) ?? 500,
+            title: member(String.self, .title), detail: member(String.self, .detail))
+        instance = member(String.self, .instance)
+        contract = member(String.self, .contract)
+        violations = member([Violation].self, .violations) ?? []
+        // Held to what a duration can say: the number is another program's.
+        retryAfter = member(Double.self, .retryAfter).map { .seconds(min(max($0, 0), 1e9)) }
     }
 
     public func encode(to encoder: any Encoder) throws {

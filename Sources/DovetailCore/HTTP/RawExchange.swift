@@ -36,7 +36,7 @@ public struct RawResponse: Sendable {
         /// All of it.
         case bytes([UInt8])
         /// Chunks in order, pulled by the reader; ends when the sequence ends, breaks off when it throws.
-        case stream(any AsyncSequence<[UInt8], any Error> & Sendable)
+        case stream(AsyncThrowingStream<[UInt8], any Error>)
     }
 
     /// The status.
@@ -71,15 +71,15 @@ public protocol RawTransport: Sendable {
 
 extension RawResponse {
     /// A problem as `application/problem+json`, with Retry-After where the problem has one (RFC 9457, RFC 9110 10.2.3).
+    ///
+    /// A status that no final answer can have, as another program may have sent it, becomes 500.
     public static func problem(_ problem: Problem) -> RawResponse {
         var headers: HTTPFields = [.contentType: "application/problem+json"]
         if let retryAfter = problem.retryAfter {
             headers[.retryAfter] = String(max(1, Int(retryAfter.inSeconds.rounded(.up))))
         }
         let body = (try? JSON.encode(problem)) ?? []
-        // A problem can come from a peer, and HTTPTypes traps on a status of four digits.
-        let status = (400...599).contains(problem.status) ? problem.status : 500
-        return RawResponse(
-            status: HTTPResponse.Status(code: status), headers: headers, body: .bytes(body))
+        let status = 200...599 ~= problem.status ? problem.status : 500
+        return RawResponse(status: HTTPResponse.Status(code: status), headers: headers, body: .bytes(body))
     }
 }

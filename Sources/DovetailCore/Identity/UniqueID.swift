@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A 128-bit id in the form of RFC 9562: version 7 (time-ordered) when new, version 8 when derived from a name.
 public struct UniqueID: Hashable, Sendable, Comparable {
@@ -17,40 +18,86 @@ public struct UniqueID: Hashable, Sendable, Comparable {
         (left.high, left.low) < (right.high, right.low)
     }
 
-    /// A new id, later in order than the ones this process made before within a millisecond's grain.
+    /// A new id, greater than every one this process made before (RFC 9562, 6.2, method 3).
+    ///
+    /// The twelve bits behind the milliseconds are the time's next fraction; where the clock has not moved on, or went
+    /// back, the last value is counted up instead, so ids may run ahead of the clock by what a burst needs.
     public static func v7() -> UniqueID {
-        let milliseconds = UInt64(max(0, Date().timeIntervalSince1970 * 1000))
+        // 48 bits of milliseconds and 12 bits of their fraction, as one number: 1/4096 ms a step.
+        let ticks = UInt64(max(0, Date().timeIntervalSince1970 * 4_096_000))
         let random = UInt64.random(in: .min ... .max)
+        let time = last.withLock { last in
+            last = max(last + 1, ticks)
+            return last
+        }
         return UniqueID(
-            high: milliseconds << 16 | 0x7000 | random & 0x0FFF,
-            low: 0x8000_0000_0000_0000 | UInt64.random(in: .min ... .max) >> 2)
+            high: (time >> 12) << 16 | 0x7000 | time & 0x0FFF, low: 0x8000_0000_0000_0000 | random >> 2)
+    }
+
+    private static let last = Mutex<UInt64>(0)
+
+    /// The id that these parts, in this order, always give: version 8, from SHA-256 over each part with its length.
+    public static func derived(from parts: String...) -> UniqueID {
+        var hash = SHA256()
+        for var part in parts {
+            part.withUTF8 { part in
+                withUnsafeBytes(of: UInt64(part.count).bigEndian) { hash.update($0) }
+                hash.update(UnsafeRawBufferPointer(part))
+            }
+        }
+        let digest = hash.finish()
+        let high = digest[..<8].reduce(0) { $0 << 8 | UInt64($1) }
+        let low = digest[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
+        return UniqueID(high: high & ~0xF000 | 0x8000, low: low & ~(3 << 62) | 1 << 63)
     }
 }
 
 extension UniqueID: LosslessStringConvertible, Codable {
-    /// Reads the usual text form, `8-4-4-4-12` hexadecimal digits; nil for anything else.
+    /// Reads the usual text form, `8-4-4-4-12` hexadecimal digits in either case; nil for anything else.
     public init?(_ description: String) {
-        guard let uuid = UUID(uuidString: description) else { return nil }
-        let bytes = uuid.uuid
-        self.init(
-            high: [bytes.0, bytes.1, bytes.2, bytes.3, bytes.4, bytes.5, bytes.6, bytes.7].reduce(0) {
-                $0 << 8 | UInt64($1)
-            },
-            low: [bytes.8, bytes.9, bytes.10, bytes.11, bytes.12, bytes.13, bytes.14, bytes.15].reduce(0) {
-                $0 << 8 | UInt64($1)
-            })
+        var description = description
+        guard let id = description.withUTF8({ UniqueID(utf8: $0) }) else { return nil }
+        self = id
+    }
+
+    init?(utf8 text: UnsafeBufferPointer<UInt8>) {
+        guard text.count == 36 else { return nil }
+        var words: (high: UInt64, low: UInt64) = (0, 0)
+        for (index, byte) in text.enumerated() {
+            if index == 8 || index == 13 || index == 18 || index == 23 {
+                guard byte == UInt8(ascii: "-") else { return nil }
+                continue
+            }
+            guard let digit = Hexadecimal.value(of: byte) else { return nil }
+            if index < 18 {
+                words.high = words.high << 4 | UInt64(digit)
+            } else {
+                words.low = words.low << 4 | UInt64(digit)
+            }
+        }
+        self.init(high: words.high, low: words.low)
     }
 
     public var description: String {
-        var text = ""
-        text.reserveCapacity(36)
-        for index in 0..<32 {
-            if index == 8 || index == 12 || index == 16 || index == 20 { text.append("-") }
-            let word = index < 16 ? high : low
-            let digit = Int(word >> UInt64(60 - (index & 15) * 4) & 15)
-            text.unicodeScalars.append(Unicode.Scalar(UInt8(digit < 10 ? 48 + digit : 87 + digit)))
+        String(unsafeUninitializedCapacity: 36) { buffer in
+            guard let base = buffer.baseAddress else { return 0 }
+            write(to: base)
+            return 36
         }
-        return text
+    }
+
+    /// Writes the text form to 36 bytes at `buffer`.
+    func write(to buffer: UnsafeMutablePointer<UInt8>) {
+        var at = 0
+        for digit in 0..<32 {
+            if digit == 8 || digit == 12 || digit == 16 || digit == 20 {
+                buffer[at] = UInt8(ascii: "-")
+                at += 1
+            }
+            let word = digit < 16 ? high : low
+            buffer[at] = Hexadecimal.digit(UInt8(truncatingIfNeeded: word >> UInt64(60 - (digit & 15) * 4) & 15))
+            at += 1
+        }
     }
 
     public init(from decoder: any Decoder) throws {
@@ -65,5 +112,13 @@ extension UniqueID: LosslessStringConvertible, Codable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)
+    }
+}
+
+extension UniqueID {
+    /// The same 128 bits as Foundation's type.
+    public var uuid: UUID {
+        var bytes = (high.bigEndian, low.bigEndian)
+        return withUnsafeBytes(of: &bytes) { UUID(uuid: $0.loadUnaligned(as: uuid_t.self)) }
     }
 }

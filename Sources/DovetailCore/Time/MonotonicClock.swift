@@ -22,8 +22,13 @@ public struct SystemClock: MonotonicClock {
     public var now: MonotonicTime { .now }
 
     public func sleep(until deadline: MonotonicTime) async throws {
-        let left = deadline - now
-        if left > .zero { try await Task.sleep(for: left) } else { try Task.checkCancellation() }
+        try Task.checkCancellation()
+        var left = deadline - now
+        while left > .zero {
+            // A day at a time: what lies centuries ahead overflows in some runtimes' timers.
+            try await Task.sleep(for: min(left, .seconds(86_400)))
+            left = deadline - now
+        }
     }
 }
 

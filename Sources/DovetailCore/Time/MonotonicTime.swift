@@ -29,9 +29,10 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
         return MonotonicTime(nanoseconds: overflow ? (duration < .zero ? .min : .max) : sum)
     }
 
-    /// How much later `end` is than `start`.
+    /// How much later `end` is than `start`; saturates instead of overflowing.
     public static func - (end: MonotonicTime, start: MonotonicTime) -> Duration {
-        .nanoseconds(end.nanoseconds.subtractingReportingOverflow(start.nanoseconds).partialValue)
+        let (difference, overflow) = end.nanoseconds.subtractingReportingOverflow(start.nanoseconds)
+        return .nanoseconds(overflow ? (end < start ? .min : .max) : difference)
     }
 }
 
