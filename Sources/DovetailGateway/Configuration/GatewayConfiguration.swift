@@ -1,0 +1,140 @@
+/// Everything a gateway does, as a value: `Gateway` takes one to start with, and another to change to while it runs.
+public struct GatewayConfiguration: Sendable {
+    /// An address and a port to listen on.
+    public struct Listen: Sendable, Hashable {
+        /// An address, or a name that resolves to one.
+        public var host: String
+        /// The port; 0 for any that is free.
+        public var port: Int
+
+        /// An address and a port.
+        public init(host: String = "127.0.0.1", port: Int) {
+            self.host = host
+            self.port = port
+        }
+    }
+
+    /// How long clients may take.
+    public struct Timeouts: Sendable, Hashable {
+        /// From a request's first byte to the end of its head.
+        public var head: Duration
+        /// Between requests on one connection.
+        public var idle: Duration
+        /// For requests in flight once a graceful shutdown has begun.
+        public var drain: Duration
+
+        /// Timeouts; 10 s, 75 s and 30 s unless given.
+        public init(head: Duration = .seconds(10), idle: Duration = .seconds(75), drain: Duration = .seconds(30)) {
+            self.head = head
+            self.idle = idle
+            self.drain = drain
+        }
+    }
+
+    /// Where to listen. Fixed for the life of a gateway.
+    public var listen: Listen
+    /// What is reachable. Nothing else is.
+    public var routes: [Route]
+    /// The upstreams that routes name.
+    public var upstreams: [Upstream]
+    /// The authenticators that routes name.
+    public var authenticators: [String: Authenticator]
+    /// How large a request's head may be.
+    public var headLimits: HeadLimits
+    /// How long clients may take.
+    public var timeouts: Timeouts
+    /// The cross-origin policy of routes that have none of their own.
+    public var cors: CORSPolicy?
+    /// The secret by which this platform's nodes know each other; with it a principal is passed on to upstreams.
+    public var nodeToken: String?
+
+    /// A configuration.
+    public init(
+        listen: Listen, routes: [Route], upstreams: [Upstream] = [], authenticators: [String: Authenticator] = [:],
+        headLimits: HeadLimits = HeadLimits(), timeouts: Timeouts = Timeouts(), cors: CORSPolicy? = nil,
+        nodeToken: String? = nil
+    ) {
+        self.listen = listen
+        self.routes = routes
+        self.upstreams = upstreams
+        self.authenticators = authenticators
+        self.headLimits = headLimits
+        self.timeouts = timeouts
+        self.cors = cors
+        self.nodeToken = nodeToken
+    }
+
+    /// Throws ``GatewayConfigurationError`` if a gateway could not run by this.
+    public func validate() throws(GatewayConfigurationError) {
+        guard (0...65_535).contains(listen.port) else {
+            throw GatewayConfigurationError("listen port \(listen.port) is not between 0 and 65535")
+        }
+        guard (256...61_440).contains(headLimits.bytes), headLimits.fields > 0, headLimits.target > 0 else {
+            throw GatewayConfigurationError(
+                "head limits have to be above zero, and between 256 bytes and 60 KiB in all")
+        }
+        if let nodeToken, nodeToken.isEmpty || !nodeToken.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+            throw GatewayConfigurationError("the node token has to be visible ASCII")
+        }
+        try validateUpstreams()
+        var ids: Set<String> = []
+        for route in routes {
+            guard ids.insert(route.id).inserted else {
+                throw GatewayConfigurationError("route '\(route.id)' is there twice")
+            }
+            try validate(route)
+        }
+        for policy in routes.compactMap(\.cors) + [cors].compactMap({ $0 })
+        where policy.allowCredentials && policy.allowOrigins.contains("*") {
+            throw GatewayConfigurationError("cors: credentials are not allowed together with the origin '*'")
+        }
+    }
+
+    private func validateUpstreams() throws(GatewayConfigurationError) {
+        var names: Set<String> = []
+        for upstream in upstreams {
+            guard names.insert(upstream.name).inserted else {
+                throw GatewayConfigurationError("upstream '\(upstream.name)' is there twice")
+            }
+            guard !upstream.servers.isEmpty else {
+                throw GatewayConfigurationError("upstream '\(upstream.name)' has no servers")
+            }
+            guard upstream.poolSize > 0, upstream.maximumWaiting >= 0, upstream.connectTimeout > .zero else {
+                throw GatewayConfigurationError(
+                    "upstream '\(upstream.name)' needs a pool and a connect timeout above zero")
+            }
+            for server in upstream.servers where !(1...65_535).contains(server.port) || server.host.isEmpty {
+                throw GatewayConfigurationError(
+                    "upstream '\(upstream.name)' has the server '\(server.host):\(server.port)', which is no address")
+            }
+        }
+    }
+
+    private func validate(_ route: Route) throws(GatewayConfigurationError) {
+        func refuse(_ reason: String) -> GatewayConfigurationError {
+            GatewayConfigurationError("route '\(route.id)' \(reason)")
+        }
+        for method in route.methods where !Method.allCases.contains(where: { $0.request == method }) {
+            throw refuse("takes the method \(method.rawValue), which is not supported")
+        }
+        if case .http(let name) = route.destination, !upstreams.contains(where: { $0.name == name }) {
+            throw refuse("goes to the upstream '\(name)', which is not configured")
+        }
+        if case .named(let name) = route.authentication, authenticators[name] == nil {
+            throw refuse("asks for the authenticator '\(name)', which is not configured")
+        }
+        if route.authentication == .none, !route.scopes.isEmpty {
+            throw refuse("requires scopes but no authentication")
+        }
+        if route.maximumBodyBytes < 0 { throw refuse("has a maximum body below zero") }
+        if let timeout = route.timeout, timeout <= .zero { throw refuse("has a timeout that is not above zero") }
+        switch route.rewrite {
+        case .none: break
+        case .template(let template): _ = try RewriteTemplate(template, captures: route.path.captures, route: route.id)
+        case .stripPrefix(let prefix):
+            guard prefix.hasPrefix("/"), !prefix.hasSuffix("/"),
+                route.path.description == prefix || route.path.description.hasPrefix(prefix + "/")
+            else { throw refuse("strips '\(prefix)', which its path does not begin with") }
+        }
+    }
+}

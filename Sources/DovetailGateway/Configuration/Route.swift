@@ -1,0 +1,105 @@
+import DovetailCore
+import DovetailResilience
+import HTTPTypes
+
+/// One thing that is reachable through the gateway: which requests, under which rules, to where.
+public struct Route: Sendable {
+    /// Who may use a route. Said in words, never defaulted.
+    public enum Authentication: Sendable, Hashable {
+        /// Anybody.
+        case none
+        /// Whoever the authenticator of this name vouches for.
+        case named(String)
+    }
+
+    /// Whose requests a rate limit counts together.
+    public enum RateLimitSubject: Sendable, Hashable {
+        /// Those of one principal; those without one by address.
+        case principal
+        /// Those of one client address.
+        case address
+        /// Those with one value of a header field; those without it by address.
+        case header(String)
+    }
+
+    /// A rate limit of a route.
+    public struct Limit: Sendable, Hashable {
+        /// How much.
+        public var limit: RateLimit
+        /// For each of whom.
+        public var by: RateLimitSubject
+
+        /// A limit for each `by`.
+        public init(_ limit: RateLimit, by: RateLimitSubject) {
+            self.limit = limit
+            self.by = by
+        }
+    }
+
+    /// The path that the upstream sees.
+    public enum Rewrite: Sendable, Hashable {
+        /// The client's, in canonical form.
+        case none
+        /// Made of the route's captures: `/v1/orders/{id}`.
+        case template(String)
+        /// The client's without this beginning.
+        case stripPrefix(String)
+    }
+
+    /// Where requests go.
+    public enum Destination: Sendable {
+        /// To the upstream of this name.
+        case http(String)
+        /// To a handler in this process, without a socket.
+        case handler(any RawHandler)
+    }
+
+    /// Names the route in metrics, logs and explanations; unique in a configuration.
+    public var id: String
+    /// The host it is for, in lower case and without a port; nil for every host.
+    public var host: String?
+    /// The methods it takes; empty for all. GET includes HEAD.
+    public var methods: Set<HTTPRequest.Method>
+    /// The paths it takes.
+    public var path: PathPattern
+    /// Who may use it.
+    public var authentication: Authentication
+    /// Scopes that the principal must have, all of them.
+    public var scopes: Set<String>
+    /// A limit on requests.
+    public var rateLimit: Limit?
+    /// From the request's head to the answer's last byte; nil for no limit, as a stream of events wants it.
+    public var timeout: Duration?
+    /// The path that the upstream sees.
+    public var rewrite: Rewrite
+    /// Where requests go.
+    public var destination: Destination
+    /// Whether a request may be sent again after it may have been carried out; nil for what the method promises.
+    public var isIdempotent: Bool?
+    /// Bytes of a request body at most.
+    public var maximumBodyBytes: Int
+    /// Its own cross-origin policy; nil for the gateway's.
+    public var cors: CORSPolicy?
+
+    /// A route; 15 s and 1 MiB of body unless given.
+    public init(
+        id: String, host: String? = nil, methods: Set<HTTPRequest.Method> = [], path: PathPattern,
+        authentication: Authentication, scopes: Set<String> = [], rateLimit: Limit? = nil,
+        timeout: Duration? = .seconds(15), rewrite: Rewrite = .none, destination: Destination,
+        isIdempotent: Bool? = nil, maximumBodyBytes: Int = 1_048_576, cors: CORSPolicy? = nil
+    ) {
+        self.id = id
+        self.host = host
+        self.methods = methods
+        self.path = path
+        self.authentication = authentication
+        self.scopes = scopes
+        self.rateLimit = rateLimit
+        self.timeout = timeout
+        self.rewrite = rewrite
+        self.destination = destination
+        self.isIdempotent = isIdempotent
+        self.maximumBodyBytes = maximumBodyBytes
+        self.cors = cors
+    }
+}

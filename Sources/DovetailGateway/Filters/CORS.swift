@@ -1,0 +1,64 @@
+import NIOCore
+
+/// A cross-origin policy with its answers made in advance.
+final class CompiledCORS {
+    /// An origin that the policy lets in.
+    enum Grant {
+        /// Any; said with `*`.
+        case any
+        /// This one.
+        case origin([UInt8])
+    }
+
+    let methods: MethodSet
+    /// What a granted preflight says besides the origin.
+    let preflightFields: [(String, String)]
+    /// What other answers to a granted origin say besides it.
+    let answerFields: [UInt8]
+    let allowsAnyOrigin: Bool
+    private let origins: Set<[UInt8]>
+
+    /// A policy for a route that takes `methods`.
+    init(_ policy: CORSPolicy, methods routeMethods: MethodSet) {
+        var methods = MethodSet()
+        for method in Method.allCases where policy.allowMethods.contains(method.request) { methods.insert(method) }
+        self.methods = policy.allowMethods.isEmpty ? routeMethods : methods
+        allowsAnyOrigin = policy.allowOrigins.contains("*")
+        origins = Set(policy.allowOrigins.map { Array($0.utf8) })
+        var preflight = [("access-control-allow-methods", self.methods.description)]
+        if !policy.allowHeaders.isEmpty {
+            preflight.append(("access-control-allow-headers", policy.allowHeaders.joined(separator: ", ")))
+        }
+        preflight.append(("access-control-max-age", String(Int(policy.maxAge.components.seconds))))
+        preflightFields = preflight
+        var fields = policy.allowCredentials ? "access-control-allow-credentials: true\r\n" : ""
+        if !policy.exposeHeaders.isEmpty {
+            fields += "access-control-expose-headers: \(policy.exposeHeaders.joined(separator: ", "))\r\n"
+        }
+        answerFields = Array(fields.utf8)
+    }
+
+    /// What `origin` may be told; nil if the policy does not let it in.
+    func grant(_ origin: UnsafeRawBufferPointer) -> Grant? {
+        if allowsAnyOrigin { return .any }
+        let origin = Array(origin)
+        return origins.contains(origin) ? .origin(origin) : nil
+    }
+}
+
+extension Exchange {
+    /// Writes the cross-origin fields of an answer.
+    func writeCORSFields(into output: inout ByteBuffer) {
+        guard let cors = route?.cors else { return }
+        // Caches must not give one origin's answer to another.
+        if !cors.allowsAnyOrigin { output.writeStaticString("vary: Origin\r\n") }
+        guard let originGrant else { return }
+        output.writeStaticString("access-control-allow-origin: ")
+        switch originGrant {
+        case .any: output.writeStaticString("*")
+        case .origin(let origin): output.writeBytes(origin)
+        }
+        output.writeStaticString("\r\n")
+        output.writeBytes(cors.answerFields)
+    }
+}

@@ -1,0 +1,91 @@
+import DovetailCore
+import DovetailResilience
+import NIOCore
+
+/// A route's rate limit with its key and its policy field made in advance.
+final class CompiledLimit {
+    let subject: Route.RateLimitSubject
+    let limiter: RateLimiter
+    /// The value of `RateLimit-Policy`.
+    let policy: [UInt8]
+    /// The policy's name, quoted.
+    let name: StaticString
+    private let fieldName: [UInt8]
+
+    init(_ limit: Route.Limit, limiter: RateLimiter) {
+        subject = limit.by
+        self.limiter = limiter
+        switch limit.by {
+        case .principal:
+            name = "\"principal\""
+            fieldName = []
+        case .address:
+            name = "\"address\""
+            fieldName = []
+        case .header(let field):
+            name = "\"header\""
+            fieldName = field.utf8.map(lowercased)
+        }
+        let window = max(1, Int(limit.limit.period.inSeconds.rounded(.up)))
+        policy = Array("\(name);q=\(limit.limit.count);w=\(window)".utf8)
+    }
+
+    /// The value of the field that this limit counts by.
+    func fieldValue(in fields: [HeaderField], of bytes: UnsafeRawBufferPointer) -> ByteRange? {
+        fields.first { field in
+            field.name.count == fieldName.count && zip(bytes[field.name], fieldName).allSatisfy { lowercased($0) == $1 }
+        }?.value
+    }
+}
+
+/// What a limit said about a request, for the answer's fields.
+struct LimitReport {
+    let limit: CompiledLimit
+    let decision: RateLimitDecision
+}
+
+extension Exchange {
+    /// Applies a limit that does not depend on who asks; false if the request was answered.
+    func limitByAddress() -> Bool {
+        guard let limit = route?.limit else { return true }
+        switch limit.subject {
+        case .principal: return true
+        case .address: return take(limit, RateLimitKey(client.address))
+        case .header:
+            let key = headBytes.withUnsafeReadableBytes { bytes in
+                limit.fieldValue(in: fields, of: bytes).map { RateLimitKey(bytes: bytes[$0]) }
+            }
+            return take(limit, key ?? RateLimitKey(client.address))
+        }
+    }
+
+    /// Applies a limit on the principal, or on the address where there is none; false if the request was answered.
+    func limitByPrincipal() -> Bool {
+        guard let limit = route?.limit, limit.subject == .principal else { return true }
+        return take(limit, principal?.limitKey ?? RateLimitKey(client.address))
+    }
+
+    private func take(_ limit: CompiledLimit, _ key: RateLimitKey) -> Bool {
+        let decision = limit.limiter.take(key, at: .now)
+        limitReport = LimitReport(limit: limit, decision: decision)
+        guard !decision.allowed else { return true }
+        var problem = Problem("rate-limited", status: 429, detail: "more requests than this route's limit allows")
+        problem.retryAfter = decision.retryAfter
+        reject(.rateLimited, problem)
+        return false
+    }
+
+    /// Writes `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) where a limit decided.
+    func writeRateLimitFields(into output: inout ByteBuffer) {
+        guard let report = limitReport else { return }
+        output.writeStaticString("ratelimit-policy: ")
+        output.writeBytes(report.limit.policy)
+        output.writeStaticString("\r\nratelimit: ")
+        output.writeStaticString(report.limit.name)
+        output.writeStaticString(";r=")
+        output.writeDecimal(report.decision.remaining)
+        output.writeStaticString(";t=")
+        output.writeDecimal(Int((report.decision.resetAfter.wholeNanoseconds + 999_999_999) / 1_000_000_000))
+        output.writeStaticString("\r\n")
+    }
+}

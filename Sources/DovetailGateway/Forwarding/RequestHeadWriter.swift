@@ -1,0 +1,113 @@
+import DovetailCore
+import NIOCore
+
+extension Exchange {
+    /// Writes the request head that the upstream gets: the client's fields as they came, in runs, without what belongs to
+    /// the client's hop; then framing and the platform's own fields, written anew.
+    func writeRequestHead(into output: inout ByteBuffer, serverName: String, now: MonotonicTime) {
+        output.reserveCapacity(headBytes.readableBytes + 768)
+        headBytes.withUnsafeReadableBytes { bytes in
+            output.writeStaticString(head.method.name)
+            output.writeInteger(UInt8(0x20))
+            writePath(into: &output, bytes)
+            if let query = head.query {
+                output.writeInteger(UInt8(0x3F))
+                output.writeBytes(bytes[query])
+            }
+            output.writeStaticString(" HTTP/1.1\r\nhost: ")
+            if head.host.isEmpty { output.writeString(serverName) } else { output.writeBytes(bytes[head.host]) }
+            output.writeStaticString("\r\n")
+            writeFields(into: &output, bytes)
+            if !head.host.isEmpty {
+                output.writeStaticString("x-forwarded-host: ")
+                output.writeBytes(bytes[head.host])
+                output.writeStaticString("\r\n")
+            }
+            output.writeStaticString("x-correlation-id: ")
+            writeCorrelationID(into: &output, bytes)
+        }
+        switch head.framing {
+        case .length(let length):
+            output.writeStaticString("\r\ncontent-length: ")
+            output.writeDecimal(length)
+        case .chunked: output.writeStaticString("\r\ntransfer-encoding: chunked")
+        case .none where !head.method.isIdempotent || head.method == .put:
+            output.writeStaticString("\r\ncontent-length: 0")
+        case .none, .untilClose: break
+        }
+        output.writeStaticString("\r\ntraceparent: ")
+        output.writeTraceparent(trace)
+        output.writeStaticString("\r\n")
+        output.writeBytes(client.forwardedFields)
+        if let deadline {
+            output.writeStaticString("dovetail-timeout: ")
+            output.writeDecimal(Int(max(0, (deadline.nanoseconds - now.nanoseconds) / 1_000_000)))
+            output.writeStaticString("\r\n")
+        }
+        if let principal, let token = snapshot.configuration.nodeToken {
+            output.writeStaticString("dovetail-principal: ")
+            output.writeBytes(principal.header)
+            output.writeStaticString("\r\ndovetail-node-token: ")
+            output.writeString(token)
+            output.writeStaticString("\r\n")
+        }
+        output.writeStaticString("\r\n")
+    }
+
+    /// Writes the path that the upstream gets.
+    func writePath(into output: inout ByteBuffer, _ bytes: UnsafeRawBufferPointer) {
+        switch route?.rewrite ?? .none {
+        case .none: output.writeBytes(bytes[head.path])
+        case .stripPrefix(let count):
+            if head.path.count <= count {
+                output.writeInteger(UInt8(0x2F))
+            } else {
+                output.writeBytes(bytes[ByteRange(Int(head.path.start) + count, Int(head.path.end))])
+            }
+        case .template(let template):
+            for part in template.parts {
+                switch part {
+                case .literal(let literal): output.writeBytes(literal)
+                case .capture(let index): output.writeBytes(bytes[captures.ranges[index]])
+                }
+            }
+        }
+    }
+
+    func writeCorrelationID(into output: inout ByteBuffer, _ bytes: UnsafeRawBufferPointer) {
+        switch correlation {
+        case .given(let range): output.writeBytes(bytes[range])
+        case .made(let id): output.writeUniqueID(id)
+        }
+    }
+
+    private func writeFields(into output: inout ByteBuffer, _ bytes: UnsafeRawBufferPointer) {
+        var runStart = -1
+        for index in fields.indices {
+            let field = fields[index]
+            let forwards = isForwarded(field.known) && !(head.nominatesFields && isNominated(field, bytes))
+            if forwards {
+                if runStart < 0 { runStart = Int(field.name.start) }
+            } else if runStart >= 0 {
+                output.writeBytes(bytes[ByteRange(runStart, Int(field.name.start))])
+                runStart = -1
+            }
+        }
+        // The last line's CRLF is followed by the head's own.
+        if runStart >= 0 { output.writeBytes(bytes[ByteRange(runStart, bytes.count - 2)]) }
+    }
+
+    private func isNominated(_ field: HeaderField, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        bytes.connectionNominates(field.name, in: fields)
+    }
+
+    @inline(__always)
+    private func isForwarded(_ field: KnownField) -> Bool {
+        switch field {
+        case .host, .contentLength, .transferEncoding, .expect, .connection, .hopByHop, .forwarded, .traceparent,
+            .correlationID, .dovetail:
+            false
+        default: true
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import NIOCore
+
+extension Exchange {
+    /// Writes the head of an upstream's answer for the client: the upstream's fields as they came, in runs, without those of
+    /// its hop; then framing and the gateway's own fields, written anew.
+    func writeResponseHead(
+        _ response: ResponseHead, fields: [HeaderField], bytes: UnsafeRawBufferPointer, framing: BodyFraming,
+        into output: inout ByteBuffer
+    ) {
+        output.reserveCapacity(output.writerIndex + bytes.count + 512)
+        output.writeStaticString("HTTP/1.1 ")
+        output.writeDecimal(response.status)
+        output.writeInteger(UInt8(0x20))
+        output.writeBytes(bytes[response.reason])
+        output.writeStaticString("\r\n")
+        let ownsCORS = route?.cors != nil
+        var runStart = -1
+        for field in fields {
+            let forwards: Bool
+            switch field.known {
+            case .contentLength, .transferEncoding, .connection, .hopByHop, .correlationID: forwards = false
+            case .accessControl: forwards = !ownsCORS
+            default: forwards = !(response.nominatesFields && bytes.connectionNominates(field.name, in: fields))
+            }
+            if forwards {
+                if runStart < 0 { runStart = Int(field.name.start) }
+            } else if runStart >= 0 {
+                output.writeBytes(bytes[ByteRange(runStart, Int(field.name.start))])
+                runStart = -1
+            }
+        }
+        if runStart >= 0 { output.writeBytes(bytes[ByteRange(runStart, bytes.count - 2)]) }
+        switch framing {
+        case .length(let length): writeContentLength(length, into: &output)
+        case .chunked: output.writeStaticString("transfer-encoding: chunked\r\n")
+        case .none:
+            if let declaredLength = response.declaredLength, response.status != 204 {
+                writeContentLength(declaredLength, into: &output)
+            }
+        case .untilClose: break
+        }
+        writeGatewayFields(into: &output)
+        output.writeStaticString("\r\n")
+    }
+
+    /// Writes an interim answer (1xx) as the upstream gave it (RFC 9110 15.2).
+    func writeInterimHead(
+        _ response: ResponseHead, fields: [HeaderField], bytes: UnsafeRawBufferPointer, into output: inout ByteBuffer
+    ) {
+        output.writeStaticString("HTTP/1.1 ")
+        output.writeDecimal(response.status)
+        output.writeInteger(UInt8(0x20))
+        output.writeBytes(bytes[response.reason])
+        output.writeStaticString("\r\n")
+        for field in fields where field.known == .other {
+            output.writeBytes(bytes[field.name])
+            output.writeStaticString(": ")
+            output.writeBytes(bytes[field.value])
+            output.writeStaticString("\r\n")
+        }
+        output.writeStaticString("\r\n")
+    }
+
+    /// Writes the fields that every final answer carries: correlation, cross-origin, rate limit, connection.
+    func writeGatewayFields(into output: inout ByteBuffer) {
+        output.writeStaticString("x-correlation-id: ")
+        headBytes.withUnsafeReadableBytes { writeCorrelationID(into: &output, $0) }
+        output.writeStaticString("\r\n")
+        writeCORSFields(into: &output)
+        writeRateLimitFields(into: &output)
+        if !client.keepsAlive {
+            output.writeStaticString("connection: close\r\n")
+        } else if head.minorVersion == 0 {
+            output.writeStaticString("connection: keep-alive\r\n")
+        }
+    }
+
+    func writeContentLength(_ length: Int, into output: inout ByteBuffer) {
+        output.writeStaticString("content-length: ")
+        output.writeDecimal(length)
+        output.writeStaticString("\r\n")
+    }
+}

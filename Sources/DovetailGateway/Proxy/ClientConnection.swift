@@ -1,0 +1,360 @@
+import DovetailCore
+import NIOCore
+
+/// One client's connection: reads requests in place, hands each to an ``Exchange``, and writes the answers in order.
+///
+/// Requests of a pipeline are served one after the other. Reading stops while too much waits to be used, so that a client is
+/// never buffered beyond ``readAhead``.
+final class ClientConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum Phase {
+        /// Between requests, or within a head.
+        case head
+        /// An exchange is in progress.
+        case exchange
+        /// The answer is out; what is left of the request's body is read and dropped.
+        case discarding
+        /// The last answer is out and our side is closed; what still comes is dropped, for the answer to arrive (RFC 9112 9.6).
+        case lingering
+        case closed
+    }
+
+    private static let readAhead = 65_536
+    private static let discardLimit = 262_144
+    private static let lingerTime = Duration.seconds(2)
+
+    let worker: Worker
+    private var context: ChannelHandlerContext?
+    private var phase = Phase.head
+    private var inbound = ByteBuffer()
+    private var reader = HeadReader()
+    private var head = RequestHead()
+    private var body = BodyDecoder(.none)
+    private var bodyEndDelivered = false
+    private var exchange: Exchange?
+    private var isProcessing = false
+    private var isReading = false
+    private var inputClosed = false
+    private var needsFlush = false
+    private var headStarted = false
+    private var hasServed = false
+    private var lingers = false
+    private let timer = WheelTimer()
+    let deadlineTimer = WheelTimer()
+    /// The client's address, without its port.
+    private(set) var address = ""
+    /// `x-forwarded-for` and `x-forwarded-proto`, the same for each request of a connection.
+    private(set) var forwardedFields: [UInt8] = []
+    /// Whether the connection goes on after the present answer.
+    private(set) var keepsAlive = true
+
+    init(worker: Worker) {
+        self.worker = worker
+        timer.onFire = { [unowned self] in timedOut() }
+        deadlineTimer.onFire = { [unowned self] in exchange?.deadlineReached() }
+    }
+
+    // MARK: Channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { opened(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        opened(context)
+    }
+
+    private func opened(_ context: ChannelHandlerContext) {
+        guard forwardedFields.isEmpty else { return }
+        address = context.channel.remoteAddress?.ipAddress ?? "unknown"
+        forwardedFields = Array("x-forwarded-for: \(address)\r\nx-forwarded-proto: http\r\n".utf8)
+        worker.opened(self)
+        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
+        read()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        close()
+        self.context = nil
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        close()
+        self.context = nil
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var data = unwrapInboundIn(data)
+        guard phase != .lingering, phase != .closed else { return }
+        if inbound.readableBytes == 0 { inbound = data } else { inbound.writeBuffer(&data) }
+        process()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        flush()
+        read()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        exchange?.clientWritabilityChanged()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .some(ChannelEvent.inputClosed) = event as? ChannelEvent else {
+            context.fireUserInboundEventTriggered(event)
+            return
+        }
+        // A client may close its sending side and still wait for answers.
+        inputClosed = true
+        if phase != .exchange || !body.isDone { context.close(promise: nil) }
+    }
+
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    private func read() {
+        guard !isReading, !inputClosed, phase != .closed, let context else { return }
+        if phase == .exchange, inbound.readableBytes >= ClientConnection.readAhead { return }
+        isReading = true
+        context.read()
+    }
+
+    // MARK: Reading
+
+    private func process() {
+        guard !isProcessing else { return }
+        isProcessing = true
+        defer { isProcessing = false }
+        while true {
+            switch phase {
+            case .head:
+                guard readHead() else { return }
+            case .exchange:
+                pumpBody()
+                guard phase != .exchange else { return }
+            case .discarding:
+                guard discard() else { return }
+            case .lingering, .closed:
+                inbound.clear()
+                return
+            }
+        }
+    }
+
+    /// Reads a head and starts its exchange; false when more bytes are needed.
+    private func readHead() -> Bool {
+        guard inbound.readableBytes > 0 else {
+            if inputClosed { context?.close(promise: nil) }
+            return false
+        }
+        let limits = worker.snapshot.configuration.headLimits
+        if !headStarted {
+            headStarted = true
+            if hasServed { worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head) }
+        }
+        var failure: CodecError?
+        let length = inbound.withUnsafeMutableReadableBytes { bytes -> Int? in
+            do throws(CodecError) {
+                return try head.read(bytes, with: &reader, limits: limits)
+            } catch {
+                failure = error
+                return nil
+            }
+        }
+        if let failure {
+            refuse(failure)
+            return false
+        }
+        guard let length, let bytes = inbound.readSlice(length: length) else { return false }
+        if inbound.readableBytes == 0 { inbound = ByteBuffer() }
+        headStarted = false
+        hasServed = true
+        worker.cancel(timer)
+        start(bytes)
+        return true
+    }
+
+    private func start(_ bytes: ByteBuffer) {
+        phase = .exchange
+        body = BodyDecoder(head.framing)
+        bodyEndDelivered = false
+        keepsAlive = head.keepAlive && !inputClosed && !worker.isDraining
+        let exchange = Exchange(client: self, head: head, fields: reader.fields, bytes: bytes)
+        self.exchange = exchange
+        reader.reset()
+        exchange.start()
+    }
+
+    /// Hands over as much of the request's body as has arrived and the exchange takes.
+    func pumpBody() {
+        guard phase == .exchange, let exchange else { return }
+        while exchange.takesBody, !bodyEndDelivered {
+            let slice: ByteBuffer?
+            do throws(CodecError) {
+                slice = try body.next(&inbound)
+            } catch {
+                exchange.requestBodyFailed(error)
+                return
+            }
+            if let slice {
+                exchange.requestBody(slice, count: body.count)
+            } else if body.isDone {
+                bodyEndDelivered = true
+                exchange.requestBodyEnd()
+            } else {
+                break
+            }
+            guard self.exchange === exchange else { return }
+        }
+        exchange.flushRequest()
+        read()
+    }
+
+    /// Whether none of the request's body has been used yet, nor has any of it arrived.
+    var awaitsBody: Bool { !body.isDone && body.count == 0 && inbound.readableBytes == 0 }
+    /// Whether the whole body of the present request has been handed over.
+    var requestIsComplete: Bool { body.isDone }
+
+    private func discard() -> Bool {
+        do throws(CodecError) {
+            while try body.next(&inbound) != nil {}
+        } catch {
+            lingerAndClose()
+            return false
+        }
+        guard !body.isDone else {
+            nextRequest()
+            return true
+        }
+        if body.count > ClientConnection.discardLimit { lingerAndClose() }
+        return false
+    }
+
+    // MARK: Writing
+
+    /// Writes `buffer`; it goes out with the next ``flush()``.
+    func write(_ buffer: ByteBuffer) {
+        guard let context, phase != .closed else { return }
+        needsFlush = true
+        context.write(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    func flush() {
+        guard needsFlush, let context else { return }
+        needsFlush = false
+        context.flush()
+    }
+
+    /// Asks the client for the body it holds back (RFC 9110 10.1.1).
+    func sendContinue() {
+        write(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"))
+        flush()
+    }
+
+    /// No request follows the present one.
+    func stopKeepingAlive() {
+        keepsAlive = false
+    }
+
+    // MARK: The end of an exchange
+
+    /// The answer has been written whole.
+    func exchangeFinished() {
+        exchange = nil
+        worker.cancel(deadlineTimer)
+        flush()
+        guard phase == .exchange else { return }
+        if !keepsAlive {
+            if body.isDone, !lingers, !worker.isDraining { closeAfterFlush() } else { lingerAndClose() }
+        } else if body.isDone {
+            nextRequest()
+            process()
+        } else if let remaining = body.remaining, remaining > ClientConnection.discardLimit {
+            lingerAndClose()
+        } else {
+            phase = .discarding
+            worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
+            process()
+            read()
+        }
+    }
+
+    private func nextRequest() {
+        phase = .head
+        if worker.isDraining, inbound.readableBytes == 0 {
+            lingerAndClose()
+            return
+        }
+        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.idle)
+        read()
+    }
+
+    /// Ends the connection at once: the answer cannot be completed, and the client must see that.
+    func abort() {
+        context?.close(promise: nil)
+    }
+
+    /// Answers what was no valid request, and lets none follow.
+    private func refuse(_ error: CodecError) {
+        phase = .exchange
+        body = BodyDecoder(.none)
+        keepsAlive = false
+        lingers = true
+        let exchange = Exchange(client: self, head: RequestHead(), fields: [], bytes: ByteBuffer())
+        self.exchange = exchange
+        exchange.reject(
+            .malformed, Problem("malformed-request", status: error.status, detail: error.reason.description))
+    }
+
+    private func closeAfterFlush() {
+        guard let context else { return }
+        phase = .lingering
+        let loop = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in loop.value.close(promise: nil) }
+    }
+
+    private func lingerAndClose() {
+        guard let context, phase != .lingering, phase != .closed else { return }
+        phase = .lingering
+        inbound = ByteBuffer()
+        worker.schedule(timer, at: .now + ClientConnection.lingerTime)
+        let loop = NIOLoopBound(context, eventLoop: context.eventLoop)
+        let inputClosed = inputClosed
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+            loop.value.close(mode: inputClosed ? .all : .output, promise: nil)
+        }
+        read()
+    }
+
+    private func timedOut() {
+        switch phase {
+        case .head where headStarted:
+            refuse(CodecError(status: 408, reason: "the request's head did not arrive in time"))
+        case .head, .discarding, .lingering: context?.close(promise: nil)
+        case .exchange, .closed: break
+        }
+    }
+
+    /// Closes once nothing is in progress. An idle connection gets a moment in which a request under way is still served.
+    func drain() {
+        keepsAlive = false
+        if phase == .head, !headStarted { worker.schedule(timer, at: .now + .milliseconds(100)) }
+    }
+
+    private func close() {
+        guard phase != .closed else { return }
+        phase = .closed
+        worker.cancel(timer)
+        worker.cancel(deadlineTimer)
+        exchange?.clientGone()
+        exchange = nil
+        worker.closed(self)
+    }
+}

@@ -1,0 +1,256 @@
+import DovetailCore
+import NIOCore
+
+/// One request and its answer: filters, attempts, and the flow of bytes between the client and whoever answers.
+///
+/// It lives on its client's loop and ends with the answer's last byte, or with the client.
+final class Exchange {
+    /// Who answers.
+    enum Responder {
+        case none
+        case upstream(UpstreamConnection)
+        case handler(HandlerCall)
+    }
+
+    unowned let client: ClientConnection
+    let worker: Worker
+    let snapshot: Snapshot
+    let head: RequestHead
+    let fields: [HeaderField]
+    let headBytes: ByteBuffer
+    let started = MonotonicTime.now
+    let correlation: CorrelationID
+    let trace: TraceContext
+    private(set) var deadline: MonotonicTime?
+    private(set) var route: CompiledRoute?
+    private(set) var captures = Router.Captures()
+    private(set) var originGrant: CompiledCORS.Grant?
+    var principal: VerifiedPrincipal?
+    var limitReport: LimitReport?
+
+    var responder = Responder.none
+    /// Over: the answer is out, or there is nobody to answer.
+    private(set) var isOver = false
+    /// The status of the final answer, once its head is written; 0 before.
+    var status = 0
+    var responseFraming = BodyFraming.none
+
+    var attempts = 0
+    /// Changes with each wait for a connection, so that one that comes too late is known for it.
+    var ticket = 0
+    var failedServer: Int?
+    var usedFreeRetry = false
+    var permit: BreakerPermit?
+    var backoff: WheelTimer?
+    /// What went out of the body so far; nil once it is more than may be kept.
+    var replay: ByteBuffer? = ByteBuffer()
+    private(set) var bodyEnded = false
+    private var needsContinue: Bool
+
+    init(client: ClientConnection, head: RequestHead, fields: [HeaderField], bytes: ByteBuffer) {
+        let worker = client.worker
+        self.client = client
+        self.head = head
+        self.fields = fields
+        self.worker = worker
+        snapshot = worker.snapshot
+        headBytes = bytes
+        needsContinue = head.expectsContinue
+        (correlation, trace) = bytes.withUnsafeReadableBytes { bytes in
+            let trace = head.traceparent.flatMap { TraceContext(bytes[$0], random: &worker.random) }
+            let correlation = CorrelationID(
+                head.correlationID, in: bytes, milliseconds: worker.wallMilliseconds, random: &worker.random)
+            return (correlation, trace ?? TraceContext(random: &worker.random))
+        }
+    }
+
+    // MARK: Filters
+
+    /// Routes the request and takes it through the filters, in their fixed order.
+    func start() {
+        if head.method == .options, let wanted = head.requestMethod, let origin = head.origin,
+            answerPreflight(origin: origin, method: wanted)
+        {
+            return
+        }
+        switch match(head.method) {
+        case .route(let index): route = snapshot.routes[index]
+        case .methodNotAllowed(let allowed):
+            let problem = Problem("method-not-allowed", status: 405, detail: "this path takes \(allowed.description)")
+            return reject(.methodNotAllowed, problem, fields: [("allow", allowed.description)])
+        case .notFound:
+            return reject(.noRoute, Problem("no-route", status: 404, detail: "nothing is reachable at this path"))
+        }
+        guard let route else { return }
+        if let origin = head.origin, let cors = route.cors {
+            originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
+        }
+        if case .length(let length) = head.framing, length > route.maximumBodyBytes { return rejectBody() }
+        if let timeout = route.timeout {
+            let deadline = started + timeout
+            self.deadline = deadline
+            worker.schedule(client.deadlineTimer, at: deadline)
+        }
+        guard limitByAddress() else { return }
+        guard let authenticator = route.authenticator else { return authenticated() }
+        authenticate(with: authenticator)
+    }
+
+    private func match(_ method: Method) -> Router.Match {
+        headBytes.withUnsafeReadableBytes { bytes in
+            snapshot.router.match(method, host: bytes[head.host], bytes: bytes, path: head.path, captures: &captures)
+        }
+    }
+
+    /// Answers a preflight before any authentication, where the route it asks about has a policy.
+    private func answerPreflight(origin: ByteRange, method: ByteRange) -> Bool {
+        let wanted = headBytes.withUnsafeReadableBytes { Method($0[method]) }
+        guard let wanted, case .route(let index) = match(wanted), let cors = snapshot.routes[index].cors else {
+            return false
+        }
+        route = snapshot.routes[index]
+        originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
+        guard originGrant != nil, cors.methods.contains(wanted) else {
+            reject(.forbidden, Problem("origin-not-allowed", status: 403, detail: "this origin may not do this"))
+            return true
+        }
+        answer(status: 204, reason: "No Content", fields: cors.preflightFields, body: [])
+        return true
+    }
+
+    /// The principal, if one is needed, is known: what is left is whether it may, how often, and the forwarding.
+    func authenticated() {
+        guard let route, !isOver else { return }
+        guard authorise(for: route), limitByPrincipal() else { return }
+        switch route.destination {
+        case .pool(let pool): attempt(pool)
+        case .handler(let handler):
+            responder = .handler(HandlerCall(handler, exchange: self))
+            askForBody()
+            client.pumpBody()
+        }
+    }
+
+    // MARK: The request's body
+
+    /// Whether there is somewhere for the body to go, and room.
+    var takesBody: Bool {
+        switch responder {
+        case .none: false
+        case .upstream(let connection): connection.isWritable
+        case .handler: true
+        }
+    }
+
+    /// Asks for a body that the client holds back until it is wanted.
+    func askForBody() {
+        guard needsContinue else { return }
+        needsContinue = false
+        if client.awaitsBody { client.sendContinue() }
+    }
+
+    /// A piece of the body; `count` is the length of all pieces so far.
+    func requestBody(_ slice: ByteBuffer, count: Int) {
+        if let route, count > route.maximumBodyBytes {
+            cancelResponder()
+            if status == 0 { rejectBody() } else { fail() }
+            return
+        }
+        switch responder {
+        case .none: break
+        case .upstream(let connection):
+            keepForReplay(slice)
+            writeRequestBody(slice, to: connection)
+        case .handler(let call): call.append(slice)
+        }
+    }
+
+    func flushRequest() {
+        if case .upstream(let connection) = responder { connection.flush() }
+    }
+
+    func requestBodyEnd() {
+        bodyEnded = true
+        switch responder {
+        case .none: break
+        case .upstream(let connection): endRequest(on: connection)
+        case .handler(let call): call.run()
+        }
+    }
+
+    /// The body breaks its framing.
+    func requestBodyFailed(_ error: CodecError) {
+        cancelResponder()
+        client.stopKeepingAlive()
+        guard status == 0 else { return fail() }
+        reject(.malformed, Problem("malformed-request", status: error.status, detail: error.reason.description))
+    }
+
+    func rejectBody() {
+        client.stopKeepingAlive()
+        reject(
+            .bodyTooLarge,
+            Problem("body-too-large", status: 413, detail: CodecError.bodyTooLarge.reason.description))
+    }
+
+    // MARK: The end
+
+    /// The answer is out.
+    func finish() {
+        guard !isOver else { return }
+        end(brokeOff: false)
+        client.exchangeFinished()
+    }
+
+    /// The answer broke off; the client sees its connection end.
+    func fail() {
+        guard !isOver else { return }
+        cancelResponder()
+        end(brokeOff: true)
+        client.abort()
+    }
+
+    /// There is nobody to answer any more.
+    func clientGone() {
+        guard !isOver else { return }
+        cancelResponder()
+        end(brokeOff: true)
+    }
+
+    func deadlineReached() {
+        guard !isOver else { return }
+        worker.counters.timeouts += 1
+        recordFailure()
+        cancelResponder()
+        guard status == 0 else { return fail() }
+        reject(.timeout, Problem("deadline-exceeded", status: 504, detail: "no answer came within the route's timeout"))
+    }
+
+    func clientWritabilityChanged() {
+        switch responder {
+        case .none: break
+        case .upstream(let connection): connection.clientWritabilityChanged()
+        case .handler(let call): call.clientWritabilityChanged()
+        }
+    }
+
+    /// Leaves whoever was to answer.
+    func cancelResponder() {
+        ticket += 1
+        if let backoff { worker.cancel(backoff) }
+        switch responder {
+        case .none: break
+        case .upstream(let connection): connection.abandon()
+        case .handler(let call): call.cancel()
+        }
+        responder = .none
+    }
+
+    private func end(brokeOff: Bool) {
+        isOver = true
+        ticket += 1
+        permit = nil
+        replay = nil
+        record(brokeOff: brokeOff)
+    }
+}

@@ -1,0 +1,48 @@
+import DovetailCore
+import DovetailResilience
+import Synchronization
+
+/// What the loops of a gateway share: limiters, breakers and budgets, which are exact for the process, and the callback.
+final class SharedState: Sendable {
+    private struct Tables {
+        var limiters: [String: (limit: Route.Limit, limiter: RateLimiter)] = [:]
+        var guards: [String: (upstream: Upstream, guards: UpstreamGuards)] = [:]
+    }
+
+    private let tables = Mutex(Tables())
+    let onRequestFinished: (@Sendable (RequestRecord) -> Void)?
+
+    init(onRequestFinished: (@Sendable (RequestRecord) -> Void)?) {
+        self.onRequestFinished = onRequestFinished
+    }
+
+    /// The limiter of a route, kept as long as its limit stays the same.
+    func limiter(for route: String, limit: Route.Limit) -> RateLimiter {
+        tables.withLock { tables in
+            if let known = tables.limiters[route], known.limit == limit { return known.limiter }
+            let limiter = RateLimiter(limit.limit)
+            tables.limiters[route] = (limit, limiter)
+            return limiter
+        }
+    }
+
+    /// The guards of an upstream, kept as long as it stays the same.
+    func guards(for upstream: Upstream) -> UpstreamGuards {
+        tables.withLock { tables in
+            if let known = tables.guards[upstream.name], known.upstream == upstream { return known.guards }
+            let guards = UpstreamGuards(upstream)
+            tables.guards[upstream.name] = (upstream, guards)
+            return guards
+        }
+    }
+
+    /// Forgets what `configuration` does not name.
+    func keepOnly(_ configuration: GatewayConfiguration) {
+        let routes = Set(configuration.routes.map(\.id))
+        let upstreams = Set(configuration.upstreams.map(\.name))
+        tables.withLock { tables in
+            tables.limiters = tables.limiters.filter { routes.contains($0.key) }
+            tables.guards = tables.guards.filter { upstreams.contains($0.key) }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+import DovetailCore
+import DovetailResilience
+
+/// A configuration as one loop uses it: routes compiled, pools and limiters at hand.
+///
+/// Each loop compiles its own, so that no reference count is shared between loops. It never changes.
+final class Snapshot {
+    let configuration: GatewayConfiguration
+    let router: Router
+    let routes: [CompiledRoute]
+    let pools: [String: UpstreamPool]
+
+    private init() {
+        configuration = GatewayConfiguration(listen: .init(port: 0), routes: [])
+        router = Router([])
+        routes = []
+        pools = [:]
+    }
+
+    static var empty: Snapshot { Snapshot() }
+
+    /// Compiles a valid configuration; pools whose upstream did not change are taken over from `previous`.
+    init(
+        _ configuration: GatewayConfiguration, authenticators: [String: AuthenticatorState], worker: Worker,
+        previous: Snapshot
+    ) throws(GatewayConfigurationError) {
+        var pools: [String: UpstreamPool] = [:]
+        for upstream in configuration.upstreams {
+            if let pool = previous.pools[upstream.name], pool.upstream == upstream {
+                pools[upstream.name] = pool
+            } else {
+                pools[upstream.name] = UpstreamPool(upstream, worker: worker)
+            }
+        }
+        var routes: [CompiledRoute] = []
+        for route in configuration.routes {
+            routes.append(
+                try CompiledRoute(
+                    route, configuration: configuration, pools: pools, authenticators: authenticators, worker: worker))
+        }
+        self.configuration = configuration
+        self.pools = pools
+        self.routes = routes
+        router = Router(configuration.routes)
+    }
+}

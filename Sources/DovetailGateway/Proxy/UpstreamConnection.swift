@@ -1,0 +1,206 @@
+import NIOCore
+
+/// A connection to one server of an upstream: carries one exchange at a time, and lies in its pool between them.
+final class UpstreamConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private static let limits = HeadLimits(bytes: 61_440, fields: 256, target: 8192)
+
+    private let worker: Worker
+    unowned let pool: UpstreamPool
+    /// The server's index in the pool.
+    let server: Int
+    /// The server's host and port.
+    let authority: String
+    private var context: ChannelHandlerContext?
+    private(set) var exchange: Exchange?
+    private var inbound = ByteBuffer()
+    private var reader = HeadReader()
+    private var head = ResponseHead()
+    private var body: BodyDecoder?
+    private var isReading = false
+    private var needsFlush = false
+    private var hasServed = false
+    private var answerHasBegun = false
+    private var brokeOff = false
+    /// Whether the present request has gone out whole.
+    var requestIsSent = false
+    /// When it was put into the pool, in nanoseconds.
+    var idleSince: Int64 = 0
+
+    init(pool: UpstreamPool, server: Int, authority: String) {
+        worker = pool.worker
+        self.pool = pool
+        self.server = server
+        self.authority = authority
+    }
+
+    /// Carries `exchange` from now on.
+    func serve(_ exchange: Exchange) {
+        self.exchange = exchange
+        requestIsSent = false
+        answerHasBegun = false
+        body = nil
+        reader.reset()
+        exchange.attached(to: self)
+    }
+
+    /// Ends without telling the exchange, which has left.
+    func abandon() {
+        exchange = nil
+        close()
+    }
+
+    func close() {
+        context?.close(promise: nil)
+    }
+
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    func write(_ buffer: ByteBuffer) {
+        needsFlush = true
+        context?.write(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    func flush() {
+        guard needsFlush else { return }
+        needsFlush = false
+        context?.flush()
+    }
+
+    // MARK: Channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    /// Begins to read: answers, and the end of the connection while it lies idle.
+    func read() {
+        guard !isReading, let context else { return }
+        if let exchange, !exchange.client.isWritable { return }
+        isReading = true
+        context.read()
+    }
+
+    func clientWritabilityChanged() {
+        read()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var data = unwrapInboundIn(data)
+        guard exchange != nil else {
+            // Bytes that nobody asked for: whatever they are, they are not the answer to the next request.
+            close()
+            return
+        }
+        if inbound.readableBytes == 0 { inbound = data } else { inbound.writeBuffer(&data) }
+        process()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        exchange?.client.flush()
+        read()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        guard isWritable, let exchange else { return }
+        exchange.client.pumpBody()
+        flush()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        brokeOff = true
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.context = nil
+        pool.closed(self)
+        guard let exchange else { return }
+        self.exchange = nil
+        if let body, body.endsWithConnection, !brokeOff {
+            exchange.responseEnd()
+            exchange.finish()
+        } else {
+            fail(exchange, answerHasBegun || !hasServed ? .lost : .stale)
+        }
+    }
+
+    private func fail(_ exchange: Exchange, _ failure: AttemptFailure) {
+        exchange.attemptFailed(failure, pool: pool, server: server)
+    }
+
+    // MARK: Answers
+
+    private func process() {
+        answerHasBegun = true
+        do throws(CodecError) {
+            while body == nil {
+                guard try readHead() else { return }
+            }
+            try readBody()
+        } catch {
+            guard let exchange else { return }
+            self.exchange = nil
+            close()
+            fail(exchange, .invalid(error))
+        }
+    }
+
+    /// Reads a head; false when more bytes are needed, or when the exchange has gone on without this connection.
+    private func readHead() throws(CodecError) -> Bool {
+        guard let exchange else { return false }
+        var failure: CodecError?
+        let length = inbound.withUnsafeReadableBytes { bytes -> Int? in
+            do throws(CodecError) {
+                return try head.read(
+                    bytes, with: &reader, limits: UpstreamConnection.limits, method: exchange.head.method)
+            } catch {
+                failure = error
+                return nil
+            }
+        }
+        if let failure { throw failure }
+        guard let length else { return false }
+        guard head.status != 101 else { throw .bad("the protocol was switched unasked") }
+        let isInterim = head.status < 200
+        if !isInterim, exchange.retriesStatus(head.status, pool) {
+            self.exchange = nil
+            exchange.answerDiscarded(status: head.status, server: server)
+            close()
+            exchange.retry(.status(head.status), pool)
+            return false
+        }
+        inbound.withUnsafeReadableBytes { bytes in
+            let bytes = UnsafeRawBufferPointer(rebasing: bytes[0..<length])
+            if isInterim {
+                exchange.interimHead(head, fields: reader.fields, bytes: bytes)
+            } else {
+                exchange.responseHead(head, fields: reader.fields, bytes: bytes)
+            }
+        }
+        inbound.moveReaderIndex(forwardBy: length)
+        reader.reset()
+        if !isInterim { body = BodyDecoder(head.framing) }
+        return self.exchange != nil
+    }
+
+    private func readBody() throws(CodecError) {
+        guard let exchange else { return }
+        while let slice = try body?.next(&inbound) { exchange.responseBody(slice) }
+        if inbound.readableBytes == 0 { inbound = ByteBuffer() }
+        guard let body, body.isDone else {
+            exchange.commitResponse()
+            return
+        }
+        exchange.responseEnd()
+        self.exchange = nil
+        hasServed = true
+        exchange.responder = .none
+        let isReusable = head.keepAlive && requestIsSent && inbound.readableBytes == 0
+        if isReusable { pool.release(self) } else { close() }
+        exchange.finish()
+    }
+}

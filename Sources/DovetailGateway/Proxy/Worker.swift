@@ -1,0 +1,162 @@
+import DovetailCore
+import NIOCore
+
+/// Everything that one event loop owns: its clients, its pools, its compiled routes, its timers and its counters.
+///
+/// A request never leaves its worker; nothing here is shared, and all of it is touched on the loop alone.
+final class Worker {
+    let loop: any EventLoop
+    let shared: SharedState
+    private(set) var snapshot: Snapshot
+    private var wheel: TimerWheel
+    private var isTicking = false
+    private var clients: [ObjectIdentifier: ClientConnection] = [:]
+    private var onDrained: (() -> Void)?
+    private(set) var isDraining = false
+    var random = FastRandom()
+    var counters = GatewayMetrics()
+    private var routeMetrics: [String: RouteCounters] = [:]
+    private var authenticators: [String: AuthenticatorState] = [:]
+    /// Where heads and small bodies are composed, between ``compose()`` and ``takeComposed()``.
+    var scratch = ByteBuffer()
+    private(set) var isComposing = false
+    private var wallSecond: Int64 = -1
+    private var dateText: [UInt8] = []
+
+    /// The counters of requests that met no route.
+    let unroutedCounters: RouteCounters
+
+    init(loop: any EventLoop, shared: SharedState) {
+        self.loop = loop
+        self.shared = shared
+        wheel = TimerWheel(now: MonotonicTime.now.nanoseconds)
+        snapshot = Snapshot.empty
+        unroutedCounters = RouteCounters()
+        routeMetrics[""] = unroutedCounters
+    }
+
+    /// Swaps the compiled routes; requests in flight keep those they started with. On an error nothing has changed.
+    func apply(
+        _ configuration: GatewayConfiguration, verifiers: [String: JWTVerifier]
+    ) throws(GatewayConfigurationError) {
+        var states: [String: AuthenticatorState] = [:]
+        for (name, verifier) in verifiers {
+            let known = authenticators[name]
+            states[name] = known?.verifier === verifier ? known : AuthenticatorState(verifier)
+        }
+        let next = try Snapshot(configuration, authenticators: states, worker: self, previous: snapshot)
+        authenticators = states
+        for (name, pool) in snapshot.pools where next.pools[name] !== pool { pool.retire() }
+        snapshot = next
+    }
+
+    /// The counters of a route, which outlive changes of the configuration.
+    func counters(forRoute id: String) -> RouteCounters {
+        if let counters = routeMetrics[id] { return counters }
+        let counters = RouteCounters()
+        routeMetrics[id] = counters
+        return counters
+    }
+
+    /// The counters of this loop as they stand.
+    func currentMetrics() -> GatewayMetrics {
+        var metrics = counters
+        metrics.openClientConnections = clients.count
+        metrics.routes = routeMetrics.mapValues(\.values)
+        return metrics
+    }
+
+    // MARK: Composing
+
+    /// Makes ready to compose, unless something is being composed already.
+    func compose() {
+        guard !isComposing else { return }
+        isComposing = true
+        // Its storage is free again once the last use has reached the socket, which it has in all but slow cases.
+        scratch.clear()
+    }
+
+    /// What was composed, to be written.
+    func takeComposed() -> ByteBuffer {
+        isComposing = false
+        return scratch
+    }
+
+    // MARK: Clients
+
+    func opened(_ client: ClientConnection) {
+        clients[ObjectIdentifier(client)] = client
+    }
+
+    func closed(_ client: ClientConnection) {
+        clients[ObjectIdentifier(client)] = nil
+        finishDrainIfIdle()
+    }
+
+    /// Lets requests in flight finish, then closes; calls `completion` when the last client is gone.
+    func drain(_ completion: @escaping () -> Void) {
+        isDraining = true
+        onDrained = completion
+        for client in clients.values { client.drain() }
+        finishDrainIfIdle()
+    }
+
+    /// Closes whatever is left.
+    func closeAll() {
+        for client in clients.values { client.abort() }
+        for pool in snapshot.pools.values { pool.retire() }
+    }
+
+    /// A handler in this process has ended.
+    func handlerEnded() {
+        counters.handlerCallsInFlight -= 1
+        finishDrainIfIdle()
+    }
+
+    private func finishDrainIfIdle() {
+        guard isDraining, clients.isEmpty, counters.handlerCallsInFlight == 0, let completion = onDrained else {
+            return
+        }
+        onDrained = nil
+        completion()
+    }
+
+    // MARK: Time
+
+    func schedule(_ timer: WheelTimer, at time: MonotonicTime) {
+        wheel.schedule(timer, at: time.nanoseconds)
+        tickLater()
+    }
+
+    func cancel(_ timer: WheelTimer) {
+        wheel.cancel(timer)
+    }
+
+    private func tickLater() {
+        guard !isTicking, wheel.count > 0 else { return }
+        isTicking = true
+        // Fails only on a loop that is shut down, when nothing is left to time out.
+        _ = try? loop.assumeIsolated().scheduleCallback(in: .nanoseconds(TimerWheel.tickLength), handler: self)
+    }
+
+    /// Milliseconds since 1970.
+    var wallMilliseconds: UInt64 { UInt64(max(0, WallClock.milliseconds)) }
+
+    /// The `Date` field's value, made once a second (RFC 9110 5.6.7).
+    func date() -> [UInt8] {
+        let second = WallClock.milliseconds / 1000
+        if second != wallSecond {
+            wallSecond = second
+            dateText = Array(WallClock.imfDate(second: second).utf8)
+        }
+        return dateText
+    }
+}
+
+extension Worker: NIOScheduledCallbackHandler {
+    func handleScheduledCallback(eventLoop: some EventLoop) {
+        isTicking = false
+        for timer in wheel.advance(to: MonotonicTime.now.nanoseconds) { timer.onFire?() }
+        tickLater()
+    }
+}

@@ -1,0 +1,144 @@
+/// Finds the route of a request: by host, then by path (exact before template before longest prefix), then by method.
+///
+/// Among templates the one with the earlier literal segment wins. A route that does not take the method is passed over, so
+/// that `GET /orders/{id}` and `POST /orders/new` live side by side.
+struct Router: Sendable {
+    /// The most segments a template may capture.
+    static let maximumCaptures = 16
+
+    /// What a lookup found.
+    enum Match: Equatable {
+        case route(Int)
+        /// A path is there, but not for this method.
+        case methodNotAllowed(MethodSet)
+        case notFound
+    }
+
+    /// The segments captured by a match, as places in the path's bytes.
+    struct Captures {
+        private(set) var ranges: [ByteRange] = []
+
+        mutating func push(_ range: ByteRange) { ranges.append(range) }
+        mutating func pop() { ranges.removeLast() }
+        mutating func clear() { ranges.removeAll(keepingCapacity: true) }
+    }
+
+    private let anyHost: FlatTrie
+    private let hosts: [[UInt8]: FlatTrie]
+    private let methods: [MethodSet]
+
+    /// A router of `routes`, which are named by their index.
+    init(_ routes: [Route]) {
+        methods = routes.map(MethodSet.init)
+        var anyHost = PathTrie()
+        var hosts: [[UInt8]: PathTrie] = [:]
+        for (index, route) in routes.enumerated() {
+            guard let host = route.host else {
+                anyHost.insert(route.path, route: Int32(index))
+                continue
+            }
+            hosts[host.utf8.map(lowercased), default: PathTrie()].insert(route.path, route: Int32(index))
+        }
+        self.anyHost = FlatTrie(anyHost)
+        self.hosts = hosts.mapValues(FlatTrie.init)
+    }
+
+    /// The route for `path`, a range of `bytes` in canonical form. On a match `captures` holds what its template left open.
+    func match(
+        _ method: Method, host: UnsafeRawBufferPointer, bytes: UnsafeRawBufferPointer, path: ByteRange,
+        captures: inout Captures
+    ) -> Match {
+        captures.clear()
+        var search = Search(bytes: bytes, end: Int(path.end), method: method, captures: captures)
+        if !hosts.isEmpty, let trie = hosts[Router.hostKey(host)] {
+            if let route = find(in: trie, &search, from: path) {
+                captures = search.captures
+                return .route(route)
+            }
+        }
+        if let route = find(in: anyHost, &search, from: path) {
+            captures = search.captures
+            return .route(route)
+        }
+        captures.clear()
+        return search.allowed.bits == 0 ? .notFound : .methodNotAllowed(search.allowed)
+    }
+
+    /// A host in lower case without its port.
+    private static func hostKey(_ host: UnsafeRawBufferPointer) -> [UInt8] {
+        var end = host.count
+        if let colon = host.lastIndex(of: 0x3A), host[(colon + 1)...].allSatisfy({ $0 &- 0x30 < 10 }) { end = colon }
+        return host[0..<end].map(lowercased)
+    }
+
+    private struct Search {
+        let bytes: UnsafeRawBufferPointer
+        let end: Int
+        let method: Method
+        var captures: Captures
+        var prefix: Int32 = -1
+        var prefixEnd = -1
+        var allowed = MethodSet()
+    }
+
+    private func find(in trie: FlatTrie, _ search: inout Search, from path: ByteRange) -> Int? {
+        search.prefix = -1
+        search.prefixEnd = -1
+        let found = trie.withView { view in descend(view, 0, Int(path.start), &search) }
+        if found >= 0 { return Int(found) }
+        guard search.prefix >= 0 else { return nil }
+        search.captures.clear()
+        return Int(search.prefix)
+    }
+
+    /// Follows the path from a node whose label is matched already; -1 when no whole path matches below it.
+    private func descend(_ trie: FlatTrie.View, _ start: Int32, _ position: Int, _ search: inout Search) -> Int32 {
+        let node = trie.nodes[Int(start)]
+        let atSegmentEnd = position == search.end || search.bytes[position] == 0x2F
+        if atSegmentEnd, !node.prefixes.isEmpty, position > search.prefixEnd {
+            let route = pick(trie, node.prefixes, &search)
+            if route >= 0 {
+                search.prefix = route
+                search.prefixEnd = position
+            }
+        }
+        if position == search.end { return pick(trie, node.routes, &search) }
+        let first = search.bytes[position]
+        let child = trie.child(of: node, startingWith: first)
+        if child >= 0 {
+            let label = trie.nodes[Int(child)].label
+            if position &+ label.count <= search.end, trie.matches(label, search.bytes, position) {
+                let found = descend(trie, child, position &+ label.count, &search)
+                if found >= 0 { return found }
+            }
+        }
+        guard node.capture >= 0, first != 0x2F else { return -1 }
+        var stop = position
+        while stop < search.end, search.bytes[stop] != 0x2F { stop &+= 1 }
+        search.captures.push(ByteRange(position, stop))
+        let found = descend(trie, node.capture, stop, &search)
+        if found < 0 { search.captures.pop() }
+        return found
+    }
+
+    private func pick(_ trie: FlatTrie.View, _ candidates: ByteRange, _ search: inout Search) -> Int32 {
+        for index in candidates.start..<candidates.end {
+            let candidate = trie.routes[Int(index)]
+            let methods = methods[Int(candidate)]
+            if methods.contains(search.method) { return candidate }
+            search.allowed.bits |= methods.bits
+        }
+        return -1
+    }
+}
+
+extension MethodSet {
+    /// The methods that `route` takes: all if it names none, and HEAD where it takes GET (RFC 9110 9.3.2).
+    init(_ route: Route) {
+        self.init()
+        for method in Method.allCases where route.methods.isEmpty || route.methods.contains(method.request) {
+            insert(method)
+        }
+        if contains(.get) { insert(.head) }
+    }
+}

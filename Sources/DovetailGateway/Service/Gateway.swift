@@ -1,0 +1,234 @@
+import DovetailCore
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+
+/// An HTTP gateway: one listener, the routes of a ``GatewayConfiguration``, one event loop per core.
+///
+/// Only what the configuration names is reachable. ``run()`` serves until it is shut down; ``apply(_:)`` changes everything
+/// but the address while it runs. Rate limits, circuit breakers and retry budgets are exact in this process, whatever the
+/// number of loops.
+public final class Gateway: Service {
+    private enum Phase {
+        case idle
+        case running(workers: [NIOLoopBound<Worker>], port: Int)
+        case ended
+    }
+
+    private struct State {
+        var phase = Phase.idle
+        var configuration: GatewayConfiguration
+        var verifiers: [String: JWTVerifier] = [:]
+        var waiters: [CheckedContinuation<Int, any Error>] = []
+        var lastMetrics = GatewayMetrics()
+    }
+
+    private let state: Mutex<State>
+    private let shared: SharedState
+    private let loopCount: Int
+    private let logger: Logger
+
+    /// A gateway that is not running yet.
+    ///
+    /// - Parameters:
+    ///   - configuration: What it does. Throws ``GatewayConfigurationError`` if it could not run by it.
+    ///   - eventLoops: Threads that serve; one for each core unless given.
+    ///   - logger: Where starting, reloading and stopping are told.
+    ///   - onRequestFinished: Told of each request when its last byte is written. It is called on an event loop: it must not
+    ///     block, and hands on what takes time. Without it nothing is built for it.
+    public init(
+        _ configuration: GatewayConfiguration, eventLoops: Int = System.coreCount,
+        logger: Logger = Logger(label: "dovetail.gateway"),
+        onRequestFinished: (@Sendable (RequestRecord) -> Void)? = nil
+    ) throws(GatewayConfigurationError) {
+        try configuration.validate()
+        state = Mutex(State(configuration: configuration))
+        shared = SharedState(onRequestFinished: onRequestFinished)
+        loopCount = max(1, eventLoops)
+        self.logger = logger
+    }
+
+    /// Serves until a graceful shutdown or cancellation.
+    ///
+    /// A graceful shutdown stops accepting, tells clients with `Connection: close`, and lets requests in flight finish for
+    /// as long as the configuration's `drain` says. Cancellation ends them at once. Throws ``GatewayListenError`` if the
+    /// address cannot be listened on, ``GatewayConfigurationError`` if a key cannot be read. It can be called once.
+    public func run() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: loopCount)
+        var canShutDown = true
+        do {
+            canShutDown = try await serve(on: group)
+        } catch {
+            end(with: error)
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        end(with: CancellationError())
+        // A handler that does not end holds on to its loop.
+        if canShutDown { try await group.shutdownGracefully() }
+    }
+
+    private func serve(on group: MultiThreadedEventLoopGroup) async throws -> Bool {
+        let configuration = state.withLock { $0.configuration }
+        let verifiers = try await prepareVerifiers(configuration)
+        let listener = try Listener(configuration.listen)
+        let shared = shared
+        var workers: [NIOLoopBound<Worker>] = []
+        for loop in group.makeIterator() {
+            workers.append(
+                try await loop.submit {
+                    let worker = Worker(loop: loop, shared: shared)
+                    try worker.apply(configuration, verifiers: verifiers)
+                    return NIOLoopBound(worker, eventLoop: loop)
+                }.get())
+        }
+        var channels: [any Channel] = []
+        for worker in workers {
+            channels.append(
+                try await listener.channel(on: worker.eventLoop) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker.value))
+                    }
+                })
+        }
+        listener.release()
+        started(workers, listener.port)
+        logger.info("gateway is listening", metadata: ["port": "\(listener.port)", "loops": "\(workers.count)"])
+        let isGraceful = (try? await gracefulShutdown()) != nil
+        for channel in channels { try? await channel.close() }
+        return await stop(workers, within: isGraceful ? configuration.timeouts.drain : .zero)
+    }
+
+    private func started(_ workers: [NIOLoopBound<Worker>], _ port: Int) {
+        let waiters = state.withLock { state in
+            state.phase = .running(workers: workers, port: port)
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(returning: port) }
+    }
+
+    private func end(with error: any Error) {
+        let waiters = state.withLock { state in
+            state.phase = .ended
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(throwing: error) }
+    }
+
+    /// Drains the loops; false if handlers are still at work when the time is over.
+    private func stop(_ workers: [NIOLoopBound<Worker>], within time: Duration) async -> Bool {
+        logger.info("gateway is draining")
+        let limits = workers.map { worker in
+            worker.eventLoop.scheduleTask(in: .nanoseconds(time.wholeNanoseconds)) { worker.value.closeAll() }
+        }
+        for worker in workers {
+            await withCheckedContinuation { continuation in
+                worker.eventLoop.execute { worker.value.drain { continuation.resume() } }
+            }
+        }
+        for limit in limits { limit.cancel() }
+        var metrics = GatewayMetrics()
+        for worker in workers {
+            if let part = try? await worker.eventLoop.submit({
+                worker.value.closeAll()
+                return worker.value.currentMetrics()
+            }).get() {
+                metrics.add(part)
+            }
+        }
+        state.withLock { [metrics] in $0.lastMetrics = metrics }
+        return metrics.handlerCallsInFlight == 0
+    }
+
+    /// The port that clients connect to; waits until the gateway listens.
+    ///
+    /// Throws what kept it from listening, or `CancellationError` once it has ended.
+    public var boundPort: Int {
+        get async throws {
+            try await withCheckedThrowingContinuation { continuation in
+                let port: Result<Int, any Error>? = state.withLock { state in
+                    switch state.phase {
+                    case .running(_, let port): return .success(port)
+                    case .ended: return .failure(CancellationError())
+                    case .idle:
+                        state.waiters.append(continuation)
+                        return nil
+                    }
+                }
+                if let port { continuation.resume(with: port) }
+            }
+        }
+    }
+
+    /// Changes to `configuration`: requests that arrive after it returns are served by it, those in flight end as they began.
+    ///
+    /// Upstreams, limits and authenticators that did not change keep their connections, counts and verified tokens. Throws
+    /// ``GatewayConfigurationError`` and changes nothing if the gateway could not run by it. The address cannot change.
+    public func apply(_ configuration: GatewayConfiguration) async throws(GatewayConfigurationError) {
+        try configuration.validate()
+        let (listen, phase) = state.withLock { ($0.configuration.listen, $0.phase) }
+        guard configuration.listen == listen else {
+            throw GatewayConfigurationError(
+                "the gateway listens on \(listen.host):\(listen.port); another address takes a restart")
+        }
+        let verifiers = try await prepareVerifiers(configuration)
+        if case .running(let workers, _) = phase {
+            for worker in workers {
+                let result: Result<Void, GatewayConfigurationError>? = try? await worker.eventLoop.submit {
+                    do throws(GatewayConfigurationError) {
+                        return .success(try worker.value.apply(configuration, verifiers: verifiers))
+                    } catch {
+                        return .failure(error)
+                    }
+                }.get()
+                try result?.get()
+            }
+        }
+        state.withLock { $0.configuration = configuration }
+        shared.keepOnly(configuration)
+    }
+
+    /// The counters of all loops, summed now; the last ones once the gateway has ended.
+    public func metrics() async -> GatewayMetrics {
+        let (phase, last) = state.withLock { ($0.phase, $0.lastMetrics) }
+        guard case .running(let workers, _) = phase else { return last }
+        var sum = GatewayMetrics()
+        for worker in workers {
+            if let part = try? await worker.eventLoop.submit({ worker.value.currentMetrics() }).get() { sum.add(part) }
+        }
+        return sum
+    }
+
+    /// Which route a request would take, and why not the others. Needs no running gateway.
+    ///
+    /// - Parameters:
+    ///   - method: The method, in upper case.
+    ///   - path: The path as a client would send it, with or without a query.
+    ///   - host: The host that the request is for.
+    public func explain(method: String, path: String, host: String? = nil) -> RouteExplanation {
+        RouteExplanation(method: method, path: path, host: host, in: state.withLock { $0.configuration })
+    }
+
+    private func prepareVerifiers(
+        _ configuration: GatewayConfiguration
+    ) async throws(GatewayConfigurationError) -> [String: JWTVerifier] {
+        let known = state.withLock { $0.verifiers }
+        var verifiers: [String: JWTVerifier] = [:]
+        for (name, authenticator) in configuration.authenticators {
+            switch authenticator {
+            case .jwt(let jwt):
+                if let verifier = known[name], verifier.configuration == jwt {
+                    verifiers[name] = verifier
+                } else {
+                    verifiers[name] = try await JWTVerifier(name: name, jwt)
+                }
+            }
+        }
+        state.withLock { [verifiers] in $0.verifiers = verifiers }
+        return verifiers
+    }
+}

@@ -1,0 +1,91 @@
+/// A gateway's counters since it started, summed over its loops, and a few gauges.
+public struct GatewayMetrics: Sendable, Equatable {
+    /// Why the gateway itself answered a request.
+    public enum Rejection: String, Sendable, Hashable, CaseIterable {
+        /// Not valid HTTP, or beyond a limit of the head.
+        case malformed
+        /// No route for the path, or none for the method.
+        case noRoute, methodNotAllowed
+        /// A body beyond the route's limit.
+        case bodyTooLarge
+        /// No or no valid credentials; not enough of a right.
+        case unauthenticated, forbidden
+        /// A rate limit, a full queue.
+        case rateLimited, overloaded
+        /// An upstream that brought no answer, an open circuit breaker, a deadline.
+        case upstream, circuitOpen, timeout
+    }
+
+    /// The counters of one route.
+    public struct Route: Sendable, Equatable {
+        /// Upper bounds of the latency buckets, in seconds; the last bucket has none.
+        public static let bounds: [Double] = [
+            0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+        ]
+        /// Requests by the first digit of their status: index 0 for 1xx, 4 for 5xx; index 5 for those that broke off.
+        public var requests = [UInt64](repeating: 0, count: 6)
+        /// Requests in each latency bucket (not cumulative), from the head to the answer's last byte.
+        public var latency = [UInt64](repeating: 0, count: bounds.count + 1)
+        /// The sum of all latencies, in seconds.
+        public var latencySum = 0.0
+
+        /// Counters at zero.
+        public init() {}
+    }
+
+    /// By route id; requests that met no route are under `""`.
+    public var routes: [String: Route] = [:]
+    /// Requests that the gateway answered itself, by reason.
+    public var rejected: [Rejection: UInt64] = [:]
+    /// Attempts that brought no answer, by upstream.
+    public var upstreamErrors: [String: UInt64] = [:]
+    /// Attempts beyond a request's first, by upstream.
+    public var retries: [String: UInt64] = [:]
+    /// How often a circuit breaker opened, by upstream.
+    public var breakerOpenings: [String: UInt64] = [:]
+    /// Requests whose deadline passed.
+    public var timeouts: UInt64 = 0
+    /// Answers of handlers in this process that came when nobody waited any more.
+    public var lateAnswers: UInt64 = 0
+    /// Handlers in this process that are working right now.
+    public var handlerCallsInFlight = 0
+    /// Client connections that are open right now.
+    public var openClientConnections = 0
+
+    /// Counters at zero.
+    public init() {}
+
+    /// Adds another loop's counters.
+    mutating func add(_ other: GatewayMetrics) {
+        for (id, route) in other.routes {
+            var sum = routes[id] ?? Route()
+            for index in sum.requests.indices { sum.requests[index] += route.requests[index] }
+            for index in sum.latency.indices { sum.latency[index] += route.latency[index] }
+            sum.latencySum += route.latencySum
+            routes[id] = sum
+        }
+        rejected.merge(other.rejected, uniquingKeysWith: +)
+        upstreamErrors.merge(other.upstreamErrors, uniquingKeysWith: +)
+        retries.merge(other.retries, uniquingKeysWith: +)
+        breakerOpenings.merge(other.breakerOpenings, uniquingKeysWith: +)
+        timeouts += other.timeouts
+        lateAnswers += other.lateAnswers
+        handlerCallsInFlight += other.handlerCallsInFlight
+        openClientConnections += other.openClientConnections
+    }
+}
+
+/// One loop's counters of a route.
+final class RouteCounters {
+    private(set) var values = GatewayMetrics.Route()
+
+    /// Counts a request of `status` (0 if it broke off) that took `nanoseconds`.
+    func count(status: Int, nanoseconds: Int64) {
+        values.requests[status == 0 ? 5 : min(max(status / 100, 1), 5) - 1] += 1
+        let seconds = Double(nanoseconds) / 1e9
+        values.latencySum += seconds
+        var bucket = 0
+        while bucket < GatewayMetrics.Route.bounds.count, seconds > GatewayMetrics.Route.bounds[bucket] { bucket += 1 }
+        values.latency[bucket] += 1
+    }
+}
