@@ -12,6 +12,7 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
@@ -42,6 +43,7 @@ let package = Package(
         .library(name: "DovetailTesting", targets: ["DovetailTesting"]),
         .executable(name: "dovetail", targets: ["dovetail-cli"]),
         .executable(name: "shop", targets: ["Shop"]),
+        .executable(name: "shop-demo", targets: ["ShopDemo"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
@@ -99,17 +101,22 @@ let package = Package(
             "DovetailPlatform",
             [
                 "DovetailModules", "DovetailSQLite", "DovetailMemory", "DovetailHTTP", "DovetailGateway",
-                "DovetailObservability",
+                "DovetailObservability", signals,
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "JWTKit", package: "jwt-kit"),
             ]),
         // Layer 6
         library("Dovetail", ["DovetailPlatform"]),
         .executableTarget(
             name: "dovetail-cli", dependencies: ["Dovetail"], packageAccess: false, swiftSettings: strict),
         .executableTarget(
-            name: "Shop", dependencies: ["Dovetail"], path: "Examples/Shop", packageAccess: false,
-            swiftSettings: strict),
+            name: "Shop", dependencies: ["Dovetail"], path: "Examples/Shop", exclude: ["platform.yaml"],
+            packageAccess: false, swiftSettings: strict),
+        .executableTarget(
+            name: "ShopDemo",
+            dependencies: ["Dovetail", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
         // Testing
         library("DovetailTesting", ["DovetailEvents"]),
     ]

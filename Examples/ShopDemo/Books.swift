@@ -85,7 +85,7 @@ struct Books: Sendable {
                 id: created.orderID, user: created.userID, cents: created.cents,
                 items: created.lines.reduce(0) { $0 + $1.quantity }, correlationID: event.correlationID,
                 traceID: event.traceparent?.split(separator: "-").dropFirst().first.map(String.init),
-                placedAt: event.time)
+                placedAt: event.time, closedAt: nil)
         case "order.confirmed", "order.cancelled":
             guard let closed = read(Closed.self, event) else { return }
             if orders[closed.orderID]?.status != "pending" {

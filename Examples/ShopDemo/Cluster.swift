@@ -29,8 +29,9 @@ final class Cluster: Sendable {
 
     private func launch(_ node: NodeInfo) throws {
         let log = "data/\(node.name).log"
-        if !FileManager.default.fileExists(atPath: log) { FileManager.default.createFile(atPath: log, contents: nil) }
-        guard let output = FileHandle(forWritingAtPath: log) else { throw DemoError("cannot write \(log)") }
+        guard FileManager.default.fileExists(atPath: log) || FileManager.default.createFile(atPath: log, contents: nil),
+            let output = FileHandle(forWritingAtPath: log)
+        else { throw DemoError("cannot write \(log)") }
         try output.seekToEnd()
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
@@ -50,7 +51,7 @@ final class Cluster: Sendable {
                         + log.split(separator: "\n").suffix(5).joined(separator: "\n"))
             }
             if (try? await admin(node) { try await $0.status(.init()) }) != nil { return }
-            if attempt == 20 { print("Waiting for node '\(node.name)' …") }
+            if attempt == 20 { say("Waiting for node '\(node.name)' …") }
             try await Task.sleep(for: .milliseconds(100))
         }
         throw DemoError("node '\(node.name)' does not come up; see data/\(node.name).log")
@@ -63,7 +64,7 @@ final class Cluster: Sendable {
             guard let node = nodes.randomElement(),
                 let process = processes.withLock({ $0[node.name] })
             else { continue }
-            print("  kill \(time + 1) of \(times): SIGKILL to node '\(node.name)'")
+            say("  kill \(time + 1) of \(times): SIGKILL to node '\(node.name)'")
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
             try launch(node)
@@ -122,11 +123,11 @@ final class Cluster: Sendable {
             let open = (sagas["running"] ?? 0) + (sagas["compensating"] ?? 0)
             let line = "  \(sagas["completed"] ?? 0) confirmed, \(sagas["compensated"] ?? 0) compensated, \(open) under way"
             if open == 0 {
-                if line != last { print(line) }
+                if line != last { say(line) }
                 return
             }
             if round % 10 == 0, line != last {
-                print(line)
+                say(line)
                 last = line
             }
             try await Task.sleep(for: .milliseconds(200))
@@ -135,7 +136,7 @@ final class Cluster: Sendable {
     }
 
     /// The gateway, as an address to send requests to.
-    func gateway() async throws -> Gate {
+    func gateway() throws -> Gate {
         guard let text = nodes.compactMap(\.gateway).first, let address = HTTPAddress(text) else {
             throw DemoError("no node runs the gateway")
         }

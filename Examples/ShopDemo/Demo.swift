@@ -31,7 +31,6 @@ struct Demo: AsyncParsableCommand {
     var reset = false
 
     func run() async throws {
-        setvbuf(stdout, nil, _IOLBF, 0)
         let program = shop ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path + "/shop"
         if reset { try? FileManager.default.removeItem(atPath: "data") }
         try FileManager.default.createDirectory(atPath: "data", withIntermediateDirectories: true)
@@ -47,16 +46,27 @@ struct Demo: AsyncParsableCommand {
             throw ExitCode(1)
         }
         if !once {
-            print("\nThe shop stays up; Ctrl-C stops it.")
-            await interruption()
+            say("\nThe shop stays up; Ctrl-C stops it.")
+            await Interruption.wait()
         }
         await cluster.stop()
         if !isSound { throw ExitCode(1) }
     }
 
     private func show(_ cluster: Cluster) async throws -> Bool {
-        let gateway = try await cluster.gateway()
-        print("Sending \(orders) orders from \(customers) customers at a time through \(gateway.address) …")
+        let gateway = try cluster.gateway()
+        do {
+            let isSound = try await show(cluster, gateway)
+            await gateway.close()
+            return isSound
+        } catch {
+            await gateway.close()
+            throw error
+        }
+    }
+
+    private func show(_ cluster: Cluster, _ gateway: Gate) async throws -> Bool {
+        say("Sending \(orders) orders from \(customers) customers at a time through \(gateway.address) …")
         let traffic = Traffic(gateway: gateway, tokens: try await cluster.tokens(), orders: orders, customers: customers)
         let sent = try await withThrowingTaskGroup(of: Traffic.Result?.self) { group in
             group.addTask { try await traffic.run() }
@@ -69,23 +79,23 @@ struct Demo: AsyncParsableCommand {
             return result ?? Traffic.Result()
         }
 
-        print("Waiting until every order is settled …")
+        say("Waiting until every order is settled …")
         try await cluster.settle()
 
         let books = try await Books(cluster: cluster, gateway: gateway, tokens: traffic.tokens)
         let findings = books.findings(accepted: sent.accepted)
         try await Story(cluster: cluster, books: books, sent: sent).tell()
         if findings.isEmpty {
-            print(
+            say(
                 """
 
                 The books balance: stock never went below zero, money charged equals confirmed orders, every order is in a
                 final state, and the read model equals a replay of the log.
                 """)
         } else {
-            print("\nTHE BOOKS DO NOT BALANCE:")
-            for finding in findings.prefix(20) { print("  - \(finding)") }
-            if findings.count > 20 { print("  … and \(findings.count - 20) more") }
+            say("\nTHE BOOKS DO NOT BALANCE:")
+            for finding in findings.prefix(20) { say("  - \(finding)") }
+            if findings.count > 20 { say("  … and \(findings.count - 20) more") }
         }
         try await invite(cluster, gateway, traffic.tokens)
         return findings.isEmpty
@@ -93,7 +103,7 @@ struct Demo: AsyncParsableCommand {
 
     private func invite(_ cluster: Cluster, _ gateway: Gate, _ tokens: [String: String]) async throws {
         guard !once, let user = tokens.keys.min(), let token = tokens[user] else { return }
-        print(
+        say(
             """
 
             Try it:
@@ -106,19 +116,10 @@ struct Demo: AsyncParsableCommand {
               \(cluster.program) events tail --config \(config)
             """)
     }
+}
 
-    /// Returns when the user presses Ctrl-C, or the process is asked to end.
-    private func interruption() async {
-        let signals = AsyncStream<Void> { continuation in
-            let sources = [SIGINT, SIGTERM].map { number in
-                signal(number, SIG_IGN)
-                let source = DispatchSource.makeSignalSource(signal: number)
-                source.setEventHandler { continuation.yield() }
-                source.resume()
-                return source
-            }
-            continuation.onTermination = { _ in sources.forEach { $0.cancel() } }
-        }
-        for await _ in signals { return }
-    }
+/// Prints a line at once, also into a pipe or a file.
+func say(_ text: String) {
+    print(text)
+    fflush(nil)
 }

@@ -9,25 +9,25 @@ struct Story: Sendable {
 
     func tell() async throws {
         let mine = sent.accepted.compactMap { books.orders[$0] }
-        if let order = mine.first(where: { $0.status == "confirmed" }) {
+        if let order = mine.last(where: { $0.status == "confirmed" }) {
             try await tell(order, "A confirmed order")
         }
         let compensated = mine.filter { $0.status == "cancelled" }
         // One that was declined has more to undo than one that found no stock.
-        if let order = compensated.first(where: { $0.reason == "card-declined" }) ?? compensated.first {
+        if let order = compensated.last(where: { $0.reason == "card-declined" }) ?? compensated.last {
             try await tell(order, "A compensated order")
         }
         try await sum(mine)
     }
 
     private func tell(_ order: Books.Order, _ title: String) async throws {
-        print("\n\(title): \(order.id), \(order.status)\(order.reason.map { " (\($0))" } ?? ""), trace \(order.traceID ?? "–")")
+        say("\n\(title): \(order.id), \(order.status)\(order.reason.map { " (\($0))" } ?? ""), trace \(order.traceID ?? "–")")
         guard let trace = order.traceID else { return }
         var spans: [FinishedSpan] = []
         for node in cluster.nodes {
             spans += try await cluster.admin(node) { try await $0.trace(.init(id: trace)).spans }
         }
-        print(TraceTimeline.render(spans))
+        say(TraceTimeline.render(spans))
     }
 
     private func sum(_ mine: [Books.Order]) async throws {
@@ -44,7 +44,7 @@ struct Story: Sendable {
         let settled = mine.compactMap { order in
             order.closedAt.map { Duration.seconds($0.timeIntervalSince(order.placedAt)) }
         }
-        print(
+        say(
             """
 
             Summary

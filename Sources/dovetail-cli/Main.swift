@@ -1,1 +1,7 @@
-@main struct Main { static func main() {} }
+import Dovetail
+
+/// The command line without modules of its own: gateway, log and bus for modules in other languages.
+@main
+struct Main: Platform {
+    static let modules: [Module] = []
+}

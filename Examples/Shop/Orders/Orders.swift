@@ -39,7 +39,7 @@ extension HandlerContext {
     /// Who the call is for, as the gateway authenticated it.
     fileprivate var customer: String {
         get throws {
-            guard let principal else { throw Problem("unauthenticated", status: 401)("a customer's token is needed") }
+            guard let principal = self.principal else { throw Problem("unauthenticated", status: 401)("a customer's token is needed") }
             return principal.subject
         }
     }

@@ -84,20 +84,17 @@ public final class Gateway: Service {
                     return NIOLoopBound(worker, eventLoop: loop)
                 }.get())
         }
-        var channels: [any Channel] = []
-        for worker in workers {
-            channels.append(
-                try await listener.channel(on: worker.eventLoop) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker.value))
-                    }
-                })
+        let homes = Dictionary(uniqueKeysWithValues: workers.map { (ObjectIdentifier($0.eventLoop), $0) })
+        let channel = try await listener.channel(on: group) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                guard let worker = homes[ObjectIdentifier(channel.eventLoop)] else { throw ChannelError.operationUnsupported }
+                try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker.value))
+            }
         }
-        listener.release()
         started(workers, listener.port)
         logger.info("gateway is listening", metadata: ["port": "\(listener.port)", "loops": "\(workers.count)"])
         let isGraceful = (try? await gracefulShutdown()) != nil
-        for channel in channels { try? await channel.close() }
+        try? await channel.close()
         return await stop(workers, within: isGraceful ? configuration.timeouts.drain : .zero)
     }
 

@@ -15,12 +15,12 @@ public struct GatewayListenError: Error, Sendable, CustomStringConvertible {
     public let description: String
 }
 
-/// A listening socket that every loop accepts from through a descriptor of its own.
+/// A listening socket that one loop accepts from, handing connections to all loops in turn.
 ///
-/// It is bound once and duplicated, instead of bound by each loop with SO_REUSEPORT: the port cannot be shared with another
-/// process by accident, and it works alike on Linux and macOS.
+/// One acceptor, because the others have each a flaw: descriptors duplicated to every loop wake all of them for each connection, which NIO's debug
+/// build takes for a fault, and SO_REUSEPORT lets another process share the port by accident and does not balance on macOS.
 struct Listener {
-    /// The socket's descriptor; owned until it is duplicated or closed.
+    /// The socket's descriptor; owned by the channel once there is one.
     private let descriptor: CInt
     let port: Int
 
@@ -55,24 +55,19 @@ struct Listener {
         port = Listener.port(of: descriptor) ?? listen.port
     }
 
-    /// A channel that accepts on `loop`.
+    /// A channel whose connections go to the loops of `group` in turn.
     func channel(
-        on loop: any EventLoop, initialise: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+        on group: any EventLoopGroup, initialise: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
     ) async throws -> any Channel {
-        try await ServerBootstrap(group: loop, childGroup: loop)
+        try await ServerBootstrap(group: group.next(), childGroup: group)
             .serverChannelOption(.maxMessagesPerRead, value: 32)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 32_768, high: 65_536))
             .childChannelInitializer(initialise)
-            .withBoundSocket(dup(descriptor))
+            .withBoundSocket(descriptor)
             .get()
-    }
-
-    /// Gives the socket up; the channels keep theirs.
-    func release() {
-        close(descriptor)
     }
 
     private static func reason(_ code: CInt) -> String {

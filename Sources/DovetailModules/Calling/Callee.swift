@@ -14,10 +14,12 @@ package protocol Callee: Sendable {
 }
 
 /// A callee that nobody provides.
-struct UnreachableCallee: Callee {
-    let name: String
+package struct UnreachableCallee: Callee {
+    package let name: String
 
-    func call<Input: Wire, Output: Sendable>(
+    package init(name: String) { self.name = name }
+
+    package func call<Input: Wire, Output: Sendable>(
         _ endpoint: Endpoint<Input, Output>, _ description: EndpointDescription, _ input: Input, context: CallContext
     ) async throws -> Output {
         throw CallError(.unreachable, callee: name, message: "no node provides \(name)", wasSent: false)

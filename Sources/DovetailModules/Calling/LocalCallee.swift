@@ -8,11 +8,13 @@ import Tracing
 /// With `throughCodec` the input and the answer are encoded and decoded as on the network, so that nothing works only in process.
 package struct LocalCallee: Callee {
     package let name: String
-    private let table: EndpointTable
+    private let table: @Sendable () -> EndpointTable?
     private let policies: PolicyExecutor
     private let throughCodec: Bool
 
-    package init(name: String, table: EndpointTable, policies: PolicyExecutor, throughCodec: Bool) {
+    package init(
+        name: String, table: @escaping @Sendable () -> EndpointTable?, policies: PolicyExecutor, throughCodec: Bool
+    ) {
         self.name = name
         self.table = table
         self.policies = policies
@@ -22,7 +24,7 @@ package struct LocalCallee: Callee {
     package func call<Input: Wire, Output: Sendable>(
         _ endpoint: Endpoint<Input, Output>, _ description: EndpointDescription, _ input: Input, context: CallContext
     ) async throws -> Output {
-        guard let served = table.entry(for: description) else {
+        guard let served = table()?.entry(for: description) else {
             throw CallError(
                 .unreachable, callee: name, message: "this node does not serve \(description.key)", wasSent: false)
         }

@@ -120,7 +120,8 @@ public struct EndpointTable: RawHandler {
         if !request.body.isEmpty, !endpoint.takesQuery { try requireJSON(request.headers[.contentType]) }
         var fields = parameters
         if endpoint.takesQuery { fields += try Self.fields(ofQuery: request.query) }
-        let body = endpoint.takesQuery ? [] : request.body
+        // No body is an empty object: what is missing in it is then named field by field.
+        let body = endpoint.takesQuery || request.body.isEmpty ? Array("{}".utf8) : request.body
         let context = HandlerContext(call: call, runtime: served.runtime, endpoint: endpoint)
         let given = fields
         let answer = try await supervised(call, endpoint) {

@@ -10,7 +10,7 @@ struct NodeConverter {
         self.environment = environment
     }
 
-    mutating func convert(_ node: Node, at path: ConfigurationPath, depth: Int) -> ConfigurationNode {
+    mutating func convert(_ node: Yams.Node, at path: ConfigurationPath, depth: Int) -> ConfigurationNode {
         let position = ConfigurationPosition(line: node.mark?.line ?? 1, column: node.mark?.column ?? 1)
         values += 1
         guard values <= ConfigurationDocument.maximumValues else {
@@ -46,7 +46,7 @@ struct NodeConverter {
     }
 
     private mutating func entry(
-        _ key: Node, _ value: Node, at path: ConfigurationPath, depth: Int
+        _ key: Yams.Node, _ value: Yams.Node, at path: ConfigurationPath, depth: Int
     ) -> ConfigurationNode.Entry? {
         let position = ConfigurationPosition(line: key.mark?.line ?? 1, column: key.mark?.column ?? 1)
         guard case .scalar(let name) = key else {

@@ -46,6 +46,8 @@ public struct PolicyConfiguration: Sendable, Hashable {
     public let name: String
     /// How long a call may take in all, retries and waits included; 15 s by default.
     public let timeout: Duration
+    /// How long one attempt may take; as long as the call unless given.
+    public let attemptTimeout: Duration?
     /// Other attempts; nil if the file says `none`.
     public let retry: Retry?
     /// The circuit breaker; nil if the file says `none`.
@@ -63,6 +65,7 @@ extension PolicyConfiguration {
         _ = section.optional("extends", .name, "The policy whose values hold where this one has none.")
         timeout = section.value(
             "timeout", .duration, default: "15s", "How long a call may take in all, retries and waits included.")
+        attemptTimeout = section.optional("attemptTimeout", .duration, "How long one attempt may take.")
         retry = section.section(
             "retry", .none().or(.section("a retry section") { Retry(reading: $0) }), "Other attempts; none: one only.")
         circuitBreaker = section.section(

@@ -1,0 +1,176 @@
+import DovetailContracts
+import DovetailCore
+import DovetailObservability
+import DovetailSagas
+import Foundation
+
+/// What an operator may ask a running node: a contract like any other, served on the node's admin door.
+public struct AdminAPI: Contract {
+    public let name = "admin", version = 1
+    /// What the node is and how it does.
+    public let status = Endpoint.get("/status", Nothing.self, returns: Status.self)
+    /// Events of the node's log, in order; with `follow`, also those to come.
+    public let events = Endpoint.get("/events", EventQuery.self, streams: EventLine.self)
+    /// Instances of sagas, the youngest first.
+    public let sagas = Endpoint.get("/sagas", SagaQuery.self, returns: SagaPage.self)
+    /// One instance and its journal.
+    public let saga = Endpoint.get("/sagas/{id}", ByID.self, returns: SagaDetail.self).fails(unknown)
+    /// The spans of a trace that this node has kept.
+    public let trace = Endpoint.get("/traces/{id}", ByID.self, returns: Trace.self)
+
+    /// There is nothing of this id.
+    public static let unknown = Problem("unknown-id", status: 404)
+
+    /// The contract.
+    public init() {}
+
+    /// No input.
+    public struct Nothing: Wire {
+        /// Nothing.
+        public init() {}
+    }
+
+    /// What is asked for by its id.
+    public struct ByID: Wire {
+        /// The id.
+        public var id: String
+
+        /// The thing of this id.
+        public init(id: String) { self.id = id }
+    }
+
+    /// How a node does.
+    public struct Status: Wire {
+        /// A read model.
+        public struct View: Wire {
+            /// The module it belongs to.
+            public var module: String
+            /// The projection.
+            public var projection: String
+            /// Every event up to this number has had its effect.
+            public var scanned: Int64
+            /// Why it does not get further, where it does not.
+            public var blocked: String?
+        }
+
+        /// The calls to a module, since the node's start.
+        public struct Calls: Wire {
+            /// The module called.
+            public var callee: String
+            /// How many calls were made, and how they ended.
+            public var calls, succeeded, failed: Int
+            /// Attempts and retries.
+            public var attempts, retries, timedOut: Int
+            /// Calls that were not sent, because the circuit was open.
+            public var circuitOpen: Int
+            /// How often the circuit breaker opened.
+            public var circuitOpenings: Int
+        }
+
+        /// The platform's name.
+        public var platform: String
+        /// The node's name.
+        public var node: String
+        /// The modules that run on it.
+        public var modules: [String]
+        /// The log's head, as a position.
+        public var position: String
+        /// The head's number.
+        public var head: Int64
+        /// What the log promises.
+        public var durability: String
+        /// The read models.
+        public var views: [View]
+        /// How many sagas stand in each status.
+        public var sagas: [String: Int]
+        /// The calls to each module.
+        public var calls: [Calls]
+    }
+
+    /// Which events.
+    public struct EventQuery: Wire {
+        /// Those with numbers above this one; from the beginning unless given.
+        public var after: Int64?
+        /// Only those of these topics.
+        public var types: [String]?
+        /// At most so many; no bound unless given.
+        public var limit: Int?
+        /// Also those to come.
+        public var follow: Bool?
+
+        /// Events after a number.
+        public init(after: Int64? = nil, types: [String]? = nil, limit: Int? = nil, follow: Bool? = nil) {
+            self.after = after
+            self.types = types
+            self.limit = limit
+            self.follow = follow
+        }
+    }
+
+    /// An event of the log.
+    public struct EventLine: Wire {
+        /// Its number in the log.
+        public var number: Int64
+        /// Its id.
+        public var id: String
+        /// The topic.
+        public var type: String
+        /// The payload's version.
+        public var version: Int
+        /// Who published it.
+        public var source: String
+        /// The value that orders it.
+        public var key: String
+        /// The stream it belongs to.
+        public var stream: String?
+        /// Its number in the stream.
+        public var streamVersion: Int64?
+        /// When the log committed it.
+        public var time: Date
+        /// The flow it belongs to.
+        public var correlationID: String?
+        /// What caused it.
+        public var causationID: String?
+        /// The trace it belongs to.
+        public var traceparent: String?
+        /// The payload.
+        public var data: JSONValue
+    }
+
+    /// Which instances of sagas.
+    public struct SagaQuery: Wire {
+        /// Of this saga only.
+        public var saga: String?
+        /// In this status only.
+        public var status: SagaStatus?
+        /// At most so many; 100 unless given.
+        public var limit: Int?
+
+        /// Instances of sagas.
+        public init(saga: String? = nil, status: SagaStatus? = nil, limit: Int? = nil) {
+            self.saga = saga
+            self.status = status
+            self.limit = limit
+        }
+    }
+
+    /// Instances of sagas.
+    public struct SagaPage: Wire {
+        /// The instances.
+        public var sagas: [SagaRecord]
+    }
+
+    /// An instance of a saga.
+    public struct SagaDetail: Wire {
+        /// Where it stands.
+        public var record: SagaRecord
+        /// What has happened.
+        public var journal: [SagaJournalEntry]
+    }
+
+    /// Spans.
+    public struct Trace: Wire {
+        /// The spans, in no order.
+        public var spans: [FinishedSpan]
+    }
+}

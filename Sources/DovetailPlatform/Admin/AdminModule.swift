@@ -1,0 +1,81 @@
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import DovetailModules
+import DovetailObservability
+import DovetailSagas
+
+extension Module {
+    /// The admin door's module: answers ``AdminAPI`` from the node it is in.
+    static func admin(of node: Node) -> Module {
+        let journal = SagaJournal(log: node.store.log)
+        return Module("admin", provides: AdminAPI()) { admin in
+            admin.handle(\.status) { _, _ in try await node.status(journal) }
+            admin.handle(\.events) { query, _ in AnswerStream(node.events(query)) }
+            admin.handle(\.sagas) { query, _ in
+                .init(
+                    sagas: try await journal.instances(
+                        saga: query.saga, status: query.status, limit: min(max(query.limit ?? 100, 1), 10_000)))
+            }
+            admin.handle(\.saga) { query, _ in
+                guard let id = UniqueID(query.id), let (record, entries) = try await journal.instance(id) else {
+                    throw AdminAPI.unknown("there is no saga '\(query.id)' on this node")
+                }
+                return .init(record: record, journal: entries)
+            }
+            admin.handle(\.trace) { query, _ in
+                guard let id = TraceID(query.id) else { throw AdminAPI.unknown("'\(query.id)' is no trace id") }
+                return .init(spans: node.telemetry.spans.spans(traceID: id))
+            }
+        }
+    }
+}
+
+extension Node {
+    fileprivate func status(_ journal: SagaJournal) async throws -> AdminAPI.Status {
+        let log = store.log
+        let sagas = try await journal.counts()
+        return AdminAPI.Status(
+            platform: configuration.platform, node: name, modules: runtimes.map(\.module),
+            position: log.position(log.head).description, head: log.head, durability: log.durability.rawValue,
+            views: runtimes.flatMap { runtime in
+                runtime.readModel.status.map { projection, status in
+                    .init(
+                        module: runtime.module, projection: projection, scanned: status.scanned,
+                        blocked: status.blocked.map { "\($0.type) at \($0.position.number): \($0.error)" })
+                }
+            },
+            sagas: Dictionary(sagas.map { ($0.key.rawValue, $0.value) }, uniquingKeysWith: +),
+            calls: policies.counters.map { callee, counters in
+                .init(
+                    callee: callee, calls: counters.calls, succeeded: counters.succeeded, failed: counters.failed,
+                    attempts: counters.attempts, retries: counters.retries, timedOut: counters.timedOut,
+                    circuitOpen: counters.circuitOpen, circuitOpenings: counters.circuitOpenings)
+            })
+    }
+
+    /// The log from a number on, as it is and, if that is wanted, as it grows.
+    fileprivate func events(_ query: AdminAPI.EventQuery) -> AsyncThrowingStream<AdminAPI.EventLine, any Error> {
+        let log = store.log
+        let types = query.types.map(Set.init)
+        let reader = LogTail(log: log, number: query.after ?? 0, types: types, follow: query.follow ?? false)
+        let left = LogTail.Countdown(query.limit)
+        return AsyncThrowingStream {
+            guard left.take(), let event = try await reader.next() else { return nil }
+            return AdminAPI.EventLine(event)
+        }
+    }
+}
+
+extension AdminAPI.EventLine {
+    /// A stored event as an operator reads it; a payload that is no JSON is shown as text.
+    init(_ event: StoredEvent) {
+        self.init(
+            number: event.position.number, id: event.id.description, type: event.type, version: event.version,
+            source: event.source, key: event.key, stream: event.stream?.name, streamVersion: event.stream?.version,
+            time: event.time, correlationID: event.attributes.correlationID,
+            causationID: event.attributes.causationID, traceparent: event.attributes.traceparent,
+            data: (try? JSON.decode(JSONValue.self, from: event.data))
+                ?? .string(String(decoding: event.data, as: UTF8.self)))
+    }
+}

@@ -1,0 +1,92 @@
+import DovetailCQRS
+import DovetailContracts
+import DovetailCore
+import DovetailHTTP
+import DovetailModules
+import HTTPTypes
+import ServiceLifecycle
+
+/// The operator's door of a node. A Unix socket's file mode is its authentication; on TCP a token is asked for.
+struct AdminDoor: Service, RawHandler {
+    private let node: Node
+    private let table: Late<EndpointTable>
+
+    init(node: Node) {
+        self.node = node
+        self.table = Late()
+    }
+
+    func run() async throws {
+        let module = Module.admin(of: node)
+        let runtime = ModuleRuntime(
+            module: module.name, parts: module.assemble(in: ModuleEnvironment { UnreachableCallee(name: $0.name) }),
+            log: node.store.log, views: node.store.log, commands: CommandExecutor(log: node.store.log))
+        table.value = try EndpointTable([runtime])
+        try await HTTPServer(node.adminAddress, handler: self).run()
+    }
+
+    func respond(to request: RawRequest) async -> RawResponse {
+        if case .tcp = node.adminAddress {
+            let token = node.configuration.admin.token?.revealed
+            guard let token, request.headers[.authorization] == "Bearer \(token)" else {
+                var refused = RawResponse.problem(
+                    Problem("unauthenticated", status: 401)("the admin door asks for its token"))
+                refused.headers[.wwwAuthenticate] = "Bearer"
+                return refused
+            }
+        }
+        if request.path == node.configuration.telemetry.prometheus.path { return node.metrics() }
+        guard let table = table.value else { return .problem(Problem("starting", status: 503)) }
+        return await table.respond(to: request)
+    }
+}
+
+/// The listener for other nodes: the modules' endpoints, and what describes them.
+struct NodeDoor: RawHandler {
+    let node: Node
+
+    func respond(to request: RawRequest) async -> RawResponse {
+        switch request.path {
+        case "/health/live", "/health/ready":
+            return RawResponse(
+                status: .ok, headers: [.contentType: "application/json"], body: .bytes(Array("{\"status\":\"up\"}".utf8)))
+        case "/openapi.json":
+            return node.openAPI()
+        default:
+            return await node.table.respond(to: request)
+        }
+    }
+}
+
+/// Metrics on an address of their own.
+struct MetricsDoor: RawHandler {
+    let node: Node
+
+    func respond(to request: RawRequest) async -> RawResponse {
+        guard request.path == node.configuration.telemetry.prometheus.path else {
+            return .problem(Problem("not-found", status: 404))
+        }
+        return node.metrics()
+    }
+}
+
+extension Node {
+    /// The node's metrics in Prometheus' text format.
+    func metrics() -> RawResponse {
+        RawResponse(
+            status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+            body: .bytes(Array(telemetry.prometheus(gateway: gateway, calls: policies.counters).utf8)))
+    }
+
+    /// The OpenAPI document of the node's modules.
+    func openAPI() -> RawResponse {
+        do {
+            let document = try OpenAPI.document(
+                for: runtimes.flatMap(\.parts.contracts), title: configuration.platform, servers: [])
+            return RawResponse(
+                status: .ok, headers: [.contentType: "application/json"], body: .bytes(try JSON.encode(document)))
+        } catch {
+            return .problem(Problem("undescribed", status: 500)("\(error)"))
+        }
+    }
+}

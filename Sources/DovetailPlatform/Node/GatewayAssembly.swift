@@ -1,0 +1,168 @@
+import DovetailContracts
+import DovetailCore
+import DovetailGateway
+import DovetailHTTP
+import DovetailModules
+import Foundation
+import HTTPTypes
+
+/// Makes the data plane's configuration out of the platform's: contracts become routes.
+struct GatewayAssembly {
+    let configuration: PlatformConfiguration
+    let gateway: GatewayConfiguration
+    let catalog: ModuleCatalog
+    let node: String
+    let table: EndpointTable
+    let folder: String
+    let recorder: (@Sendable (RequestRecord) -> Void)?
+
+    func make() throws -> Gateway {
+        let compiled = try compile()
+        return try Gateway(compiled, onRequestFinished: recorder)
+    }
+
+    func compile() throws -> DovetailGateway.GatewayConfiguration {
+        guard case .tcp(let host, let port) = gateway.listen else {
+            throw PlatformError("the gateway listens on TCP, not on a Unix socket")
+        }
+        var upstreams: [String: DovetailGateway.Upstream] = [:]
+        for upstream in configuration.upstreams.values { upstreams[upstream.name] = try upstream.compiled() }
+        var routes: [DovetailGateway.Route] = []
+        for (index, route) in gateway.routes.enumerated() {
+            switch route.target {
+            case .upstream(let name):
+                routes.append(try compile(route, id: "\(index)-\(name)", to: .http(name)))
+            case .contract(let reference):
+                guard let contract = catalog.contract(reference.description),
+                    let module = catalog.provider(of: reference.description),
+                    let home = configuration.nodes.first(where: { $0.modules.contains(module) })
+                else { throw PlatformError("no module on any node provides the contract \(reference)") }
+                let destination: DovetailGateway.Route.Destination
+                if home.name == node {
+                    destination = .handler(table)
+                } else {
+                    guard case .tcp(let host, let port)? = home.address else {
+                        throw PlatformError(
+                            "the node '\(home.name)' needs `listen` (or `url`), for the gateway to reach '\(module)'")
+                    }
+                    let name = "node \(home.name)"
+                    if upstreams[name] == nil {
+                        upstreams[name] = DovetailGateway.Upstream(name: name, servers: [.init(host: host, port: port)])
+                    }
+                    destination = .http(name)
+                }
+                for endpoint in contract.endpoints {
+                    routes.append(try compile(route, endpoint, to: destination))
+                }
+            }
+        }
+        var authenticators: [String: DovetailGateway.Authenticator] = [:]
+        for (name, authenticator) in gateway.authentication {
+            authenticators[name] = try authenticator.compiled(in: folder)
+        }
+        let limits = gateway.limits
+        let compiled = DovetailGateway.GatewayConfiguration(
+            listen: .init(host: host, port: port), routes: routes, upstreams: Array(upstreams.values),
+            authenticators: authenticators,
+            headLimits: .init(bytes: limits.headerBytes, fields: limits.headerFields, target: limits.targetBytes),
+            timeouts: .init(head: limits.headerTimeout, idle: limits.idleTimeout, drain: limits.drainTimeout),
+            cors: gateway.cors?.compiled, nodeToken: configuration.security.nodeToken?.revealed)
+        try compiled.validate()
+        return compiled
+    }
+
+    /// A contract's endpoint below the route's path: what is retried, asked for and waited for is the contract's word.
+    private func compile(
+        _ route: RouteConfiguration, _ endpoint: EndpointDescription, to destination: DovetailGateway.Route.Destination
+    ) throws -> DovetailGateway.Route {
+        let prefix = route.path == "/" ? "" : route.path
+        let timeout = [route.timeout, endpoint.timeout].compactMap { $0 }.min() ?? .seconds(15)
+        return DovetailGateway.Route(
+            id: "\(endpoint.contract.name)@\(endpoint.contract.version) \(endpoint.name)", host: route.host,
+            methods: endpoint.method == .get ? [.get, .head] : [endpoint.method],
+            path: try PathPattern("\(prefix)\(endpoint.path)"), authentication: route.authentication.compiled,
+            scopes: Set(endpoint.scopes + route.scopes), rateLimit: route.rateLimit?.compiled, timeout: timeout,
+            rewrite: .template(endpoint.versionedPath.description), destination: destination,
+            isIdempotent: endpoint.idempotency == .key ? nil : endpoint.idempotency == .byNature,
+            maximumBodyBytes: route.maxBody ?? gateway.limits.maxBody)
+    }
+
+    private func compile(
+        _ route: RouteConfiguration, id: String, to destination: DovetailGateway.Route.Destination
+    ) throws -> DovetailGateway.Route {
+        DovetailGateway.Route(
+            id: id, host: route.host, methods: Set(route.methods.compactMap { HTTPRequest.Method($0) }),
+            path: try PathPattern(route.path), authentication: route.authentication.compiled,
+            scopes: Set(route.scopes), rateLimit: route.rateLimit?.compiled, timeout: route.timeout ?? .seconds(15),
+            rewrite: route.rewrite?.compiled ?? .none, destination: destination,
+            maximumBodyBytes: route.maxBody ?? gateway.limits.maxBody)
+    }
+}
+
+extension RouteConfiguration.Authentication {
+    fileprivate var compiled: DovetailGateway.Route.Authentication {
+        switch self {
+        case .none: .none
+        case .authenticator(let name): .named(name)
+        }
+    }
+}
+
+extension RouteConfiguration.Rewrite {
+    fileprivate var compiled: DovetailGateway.Route.Rewrite {
+        switch self {
+        case .stripPrefix(let prefix): .stripPrefix(prefix)
+        case .path(let template): .template(template)
+        }
+    }
+}
+
+extension RouteRateLimit {
+    fileprivate var compiled: DovetailGateway.Route.Limit {
+        switch key {
+        case .principal: .init(limit, by: .principal)
+        case .address: .init(limit, by: .address)
+        case .header(let name): .init(limit, by: .header(name))
+        }
+    }
+}
+
+extension CORSConfiguration {
+    fileprivate var compiled: CORSPolicy {
+        var policy = CORSPolicy(
+            allowOrigins: Set(allowOrigins), allowMethods: Set(allowMethods.compactMap { HTTPRequest.Method($0) }),
+            allowCredentials: allowCredentials, maxAge: maxAge)
+        if !allowHeaders.isEmpty { policy.allowHeaders = allowHeaders }
+        if !exposeHeaders.isEmpty { policy.exposeHeaders = exposeHeaders }
+        return policy
+    }
+}
+
+extension AuthenticatorConfiguration {
+    fileprivate func compiled(in folder: String) throws -> DovetailGateway.Authenticator {
+        guard case .jwt(let jwt) = self else { throw PlatformError("unknown authenticator") }
+        let algorithms = Set(jwt.algorithms.compactMap { DovetailGateway.JWTConfiguration.Algorithm(rawValue: $0.rawValue) })
+        guard algorithms.count == jwt.algorithms.count, let audience = jwt.audience.first, jwt.audience.count == 1 else {
+            throw PlatformError(
+                "the gateway verifies HS256, RS256 and ES256 for one audience; another was asked for in 'jwt'")
+        }
+        let key: DovetailGateway.JWTConfiguration.Key
+        switch jwt.keys {
+        case .secret(let secret): key = .secret(Array(secret.revealed.utf8))
+        case .jwks(let json): key = .jwks(json: json)
+        case .jwksFile(let path): key = .jwks(json: try text(of: resolve(path, in: folder)))
+        case .publicKeyFile(let path):
+            let pem = try text(of: resolve(path, in: folder))
+            key = algorithms.contains(.es256) ? .ecdsa(pem: pem) : .rsa(pem: pem)
+        }
+        return .jwt(
+            .init(issuer: jwt.issuer, audience: audience, algorithms: algorithms, keys: [key], leeway: jwt.leeway))
+    }
+
+    private func text(of path: String) throws -> String {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            throw PlatformError("the key file '\(path)' cannot be read")
+        }
+        return text
+    }
+}

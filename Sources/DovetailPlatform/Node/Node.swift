@@ -1,0 +1,161 @@
+import DovetailCQRS
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import DovetailGateway
+import DovetailHTTP
+import DovetailModules
+import DovetailObservability
+import DovetailResilience
+import DovetailSagas
+import Foundation
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// One process of a platform, wired from its configuration: store, modules, clients, listeners.
+///
+/// Everything is made in ``start(_:modules:node:options:)``, so that what is wrong is said before the first request; ``run()`` serves until it is told to stop.
+package struct Node: Sendable {
+    /// How a node is run, beyond what the configuration says.
+    package struct Options: Sendable {
+        /// Calls within the process go through the codec, so that nothing works only there.
+        package var throughCodec = false
+        /// The folder that relative paths start in.
+        package var folder = FileManager.default.currentDirectoryPath
+
+        package init() {}
+    }
+
+    package let name: String
+    package let configuration: PlatformConfiguration
+    let catalog: ModuleCatalog
+    let store: Store
+    let runtimes: [ModuleRuntime]
+    let table: EndpointTable
+    let telemetry: Telemetry
+    let policies: CallPolicies
+    let transports: [HTTPTransport]
+    let gateway: Gateway?
+    let folder: String
+
+    /// Opens the store, makes the tables, wires modules and gateway. Throws what keeps the node from running, in words.
+    package static func start(
+        _ configuration: PlatformConfiguration, modules: [Module], node name: String, telemetry: Telemetry,
+        options: Options = Options()
+    ) async throws -> Node {
+        guard let placement = configuration.nodes.first(where: { $0.name == name }) else {
+            throw PlatformError(
+                "there is no node '\(name)'; platform.yaml has \(configuration.nodes.map(\.name).joined(separator: ", "))")
+        }
+        let catalog = ModuleCatalog(modules)
+        let store = try Store.open(placement.store, in: options.folder)
+        do {
+            let commands = CommandExecutor(log: store.log)
+            let policies = CallPolicies(configuration)
+            let table = Late<EndpointTable>()
+            let directory = CalleeDirectory(
+                configuration: configuration, node: name, catalog: catalog, table: table, policies: policies,
+                throughCodec: options.throughCodec)
+            let environment = ModuleEnvironment { directory.callee(for: $0) }
+            var runtimes: [ModuleRuntime] = []
+            for module in modules where placement.modules.contains(module.name) {
+                let runtime = ModuleRuntime(
+                    module: module.name, parts: module.assemble(in: environment), log: store.log,
+                    views: try store.views(module: module.name), commands: commands)
+                if let missing = runtime.parts.unhandled.first {
+                    throw PlatformError(
+                        "the module '\(module.name)' promises '\(missing.key)' (\(missing.name)) and handles it nowhere")
+                }
+                runtimes.append(runtime)
+            }
+            try await SagaJournal(log: store.log).prepare()
+            for runtime in runtimes { try await runtime.prepare() }
+            let token = configuration.security.nodeToken?.revealed
+            let served = try EndpointTable(runtimes, nodeToken: token)
+            table.value = served
+            let gateway = try configuration.gateway.flatMap { gateway in
+                gateway.node == name
+                    ? try GatewayAssembly(
+                        configuration: configuration, gateway: gateway, catalog: catalog, node: name, table: served,
+                        folder: options.folder, recorder: telemetry.gatewayRecorder
+                    ).make() : nil
+            }
+            return Node(
+                name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes,
+                table: served, telemetry: telemetry, policies: policies, transports: directory.transports,
+                gateway: gateway, folder: options.folder)
+        } catch {
+            await store.close()
+            throw error
+        }
+    }
+
+    /// Serves until it is cancelled or told to shut down, then lets accepted requests finish and closes the store.
+    ///
+    /// The gateway stops first, the listeners next, then sagas and projections: what the last requests set off is in the log and goes on at the next start.
+    package func run(signals: [UnixSignal] = []) async throws {
+        var services: [any Service] = transports
+        services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
+        services.append(telemetry)
+        services.append(AdminDoor(node: self))
+        if let listen = placement.listen { services.append(HTTPServer(listen.httpAddress, handler: NodeDoor(node: self))) }
+        if let prometheus = configuration.telemetry.prometheus.listen {
+            services.append(HTTPServer(prometheus.httpAddress, handler: MetricsDoor(node: self)))
+        }
+        if let gateway { services.append(gateway) }
+        let group = ServiceGroup(
+            services: services, gracefulShutdownSignals: signals, logger: Logger(label: "dovetail.node"))
+        do {
+            try await group.run()
+        } catch {
+            await store.close()
+            throw error
+        }
+        await store.close()
+    }
+
+    var placement: NodeConfiguration {
+        configuration.nodes.first { $0.name == name } ?? configuration.nodes[0]
+    }
+
+    var adminAddress: HTTPAddress {
+        configuration.adminAddress(of: name, in: folder)
+    }
+}
+
+extension PlatformConfiguration {
+    /// Where a node's admin door is.
+    func adminAddress(of node: String, in folder: String) -> HTTPAddress {
+        let address = admin.listen(node: node, isFirst: nodes.first?.name == node)
+        if case .unix(let path) = address { return .unix(path: resolve(path, in: folder)) }
+        return address.httpAddress
+    }
+}
+
+extension SocketAddress {
+    var httpAddress: HTTPAddress {
+        switch self {
+        case .tcp(let host, let port): .tcp(host: host, port: port)
+        case .unix(let path): .unix(path: path)
+        }
+    }
+}
+
+/// A service that is cancelled when the group shuts down: it keeps its place and needs no farewell.
+private struct UntilShutdown: Service {
+    let service: any Service
+
+    init(_ service: any Service) { self.service = service }
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown { try await service.run() }
+    }
+}
+
+/// What keeps a platform from running, in words.
+package struct PlatformError: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
