@@ -22,7 +22,7 @@ import Testing
     }
 }
 
-@Suite struct BulkheadTests {
+@Suite(.timeLimit(.minutes(1))) struct BulkheadTests {
     private let clock = ManualClock()
 
     private func bulkhead(_ concurrent: Int, queue: Int) -> Bulkhead {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import DovetailResilience
 
-@Suite struct CircuitBreakerTests {
+@Suite(.timeLimit(.minutes(1))) struct CircuitBreakerTests {
     private func opened(
         clock: ManualClock, onTransition: (@Sendable (CircuitBreakerTransition) -> Void)? = nil
     ) async -> CircuitBreaker {

@@ -7,7 +7,7 @@ private enum Tenant: ServiceContextKey {
     typealias Value = String
 }
 
-@Suite struct DeadlineTests {
+@Suite(.timeLimit(.minutes(1))) struct DeadlineTests {
     private let clock = ManualClock()
 
     @Test func deliversAResultInTime() async throws {

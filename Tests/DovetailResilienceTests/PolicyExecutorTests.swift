@@ -2,7 +2,7 @@ import DovetailCore
 import DovetailResilience
 import Testing
 
-@Suite struct PolicyExecutorTests {
+@Suite(.timeLimit(.minutes(1))) struct PolicyExecutorTests {
     /// Retries and nothing else, on a clock that jumps over the waits.
     private static func retrying(_ attempts: Int = 3) -> CallPolicy {
         var policy = CallPolicy.unguarded

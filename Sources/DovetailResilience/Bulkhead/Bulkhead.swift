@@ -19,6 +19,7 @@ public final class Bulkhead: Sendable {
     /// How many places and turns there are.
     public let policy: BulkheadPolicy
     private let clock: any MonotonicClock
+    private let timer: DeadlineTimer
     private let shared: Mutex<Shared>
 
     /// A bulkhead with nobody in it.
@@ -28,6 +29,7 @@ public final class Bulkhead: Sendable {
         self.callee = callee
         self.policy = policy
         self.clock = clock
+        timer = .on(clock)
         shared = Mutex(Shared(state: BulkheadState(policy: policy)))
     }
 
@@ -76,11 +78,8 @@ public final class Bulkhead: Sendable {
         let longest = clock.now + policy.maximumQueueWait
         let end = deadline.map { min($0, longest) } ?? longest
         let late = deadline == end ? passed : full("no place became free in \(policy.maximumQueueWait)")
-        let timer = Task {
-            guard (try? await clock.sleep(until: end)) != nil else { return }
-            abandon(id, late)
-        }
-        defer { timer.cancel() }
+        let entry = timer.schedule(at: end) { self.abandon(id, late) }
+        defer { timer.cancel(entry) }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let result: Result<Void, any Error>? = shared.withLock { shared in

@@ -6,28 +6,30 @@ final class DeadlineRace<R: Sendable>: Sendable {
     private struct Caller: Sendable {
         let continuation: CheckedContinuation<R, any Error>
         let operation: Task<Void, Never>
-        let timer: Task<Void, Never>
+        let deadline: DeadlineTimer.Entry
     }
 
     private enum State: Sendable {
-        /// The tasks run; the caller does not wait yet.
+        /// The operation runs; the caller does not wait yet.
         case starting(isCancelled: Bool)
-        /// A task ended before the caller waited.
+        /// There is a result, and the caller does not wait yet.
         case early(Result<R, any Error>)
         case waiting(Caller)
         case settled
     }
 
     private let state = Mutex(State.starting(isCancelled: false))
+    private let timer: DeadlineTimer
     private let onLateResult: (@Sendable () -> Void)?
 
-    init(onLateResult: (@Sendable () -> Void)?) {
+    init(timer: DeadlineTimer, onLateResult: (@Sendable () -> Void)?) {
+        self.timer = timer
         self.onLateResult = onLateResult
     }
 
-    /// The caller waits. Either task may have ended before.
+    /// The caller waits. The operation may have ended, or the deadline passed, before.
     func begin(
-        _ continuation: CheckedContinuation<R, any Error>, operation: Task<Void, Never>, timer: Task<Void, Never>
+        _ continuation: CheckedContinuation<R, any Error>, operation: Task<Void, Never>, deadline: DeadlineTimer.Entry
     ) {
         let (early, isCancelled) = state.withLock { state -> (Result<R, any Error>?, Bool) in
             switch state {
@@ -35,14 +37,14 @@ final class DeadlineRace<R: Sendable>: Sendable {
                 state = .settled
                 return (result, true)
             case .starting(let isCancelled):
-                state = .waiting(Caller(continuation: continuation, operation: operation, timer: timer))
+                state = .waiting(Caller(continuation: continuation, operation: operation, deadline: deadline))
                 return (nil, isCancelled)
             case .waiting, .settled: preconditionFailure("a caller waits once")
             }
         }
         if isCancelled { operation.cancel() }
         if let early {
-            timer.cancel()
+            timer.cancel(deadline)
             continuation.resume(with: early)
         }
     }
@@ -82,9 +84,11 @@ final class DeadlineRace<R: Sendable>: Sendable {
             case .early, .settled: return (false, nil)
             }
         }
-        caller?.operation.cancel()
-        caller?.timer.cancel()
-        caller?.continuation.resume(with: result)
+        if let caller {
+            caller.operation.cancel()
+            timer.cancel(caller.deadline)
+            caller.continuation.resume(with: result)
+        }
         return isFirst
     }
 }

@@ -1,10 +1,10 @@
 import DovetailCore
 
-/// Runs `operation` and answers at `deadline` at the latest, even if the operation ignores cancellation.
+/// Runs `operation` and answers at `deadline`, to the millisecond, even if the operation ignores cancellation.
 ///
 /// The operation runs in one task of its own, with the caller's priority and task-local values (trace context included);
-/// in it ``CallContext/current`` has the earlier of its own deadline and this one. At the deadline the caller gets its error, the task
-/// is cancelled, and what it still comes up with is counted by `onLateResult` and delivered to nobody.
+/// in it ``CallContext/current`` has the earlier of its own deadline and this one. At the deadline the caller gets its
+/// error, the task is cancelled, and what it still comes up with is counted by `onLateResult` and delivered to nobody.
 ///
 /// Cancelling the caller cancels the operation; the caller then waits for how it ends, until the deadline.
 ///
@@ -14,7 +14,8 @@ import DovetailCore
 ///   - clock: Waits for the deadline.
 ///   - onLateResult: Called once if the operation ends after the deadline other than by `CancellationError`.
 ///   - operation: What is done. It should observe cancellation; until it ends it goes on using what it uses.
-/// - Throws: ``CallError`` of code `deadlineExceeded` (`wasSent` tells whether the operation was started), or what the operation throws.
+/// - Throws: ``CallError`` of code `deadlineExceeded` (`wasSent` tells whether the operation was started), or what the
+///   operation throws.
 public func withDeadline<R: Sendable>(
     _ deadline: MonotonicTime, callee: String = "operation", clock: any MonotonicClock = SystemClock(),
     onLateResult: (@Sendable () -> Void)? = nil, operation: @escaping @Sendable () async throws -> R
@@ -23,28 +24,26 @@ public func withDeadline<R: Sendable>(
         throw CallError(
             .deadlineExceeded, callee: callee, message: "not called, because the deadline had passed", wasSent: false)
     }
-    let race = DeadlineRace<R>(onLateResult: onLateResult)
+    let timer = DeadlineTimer.on(clock)
+    let race = DeadlineRace<R>(timer: timer, onLateResult: onLateResult)
     return try await withTaskCancellationHandler {
         try await withCheckedThrowingContinuation { continuation in
-            race.begin(
-                continuation,
-                operation: Task {
-                    let context = CallContext.current?.limited(to: deadline)
-                    do {
-                        let value = try await CallContext.$current.withValue(context) { try await operation() }
-                        race.operationEnded(.success(value))
-                    } catch {
-                        race.operationEnded(.failure(error))
-                    }
-                },
-                timer: Task {
-                    // Only cancellation ends the wait early: then the operation was first.
-                    guard (try? await clock.sleep(until: deadline)) != nil else { return }
-                    race.deadlinePassed(
-                        CallError(
-                            .deadlineExceeded, callee: callee, message: "gave no answer before the deadline",
-                            wasSent: true))
-                })
+            let task = Task {
+                let context = CallContext.current?.limited(to: deadline)
+                do {
+                    let value = try await CallContext.$current.withValue(context) { try await operation() }
+                    race.operationEnded(.success(value))
+                } catch {
+                    race.operationEnded(.failure(error))
+                }
+            }
+            let entry = timer.schedule(at: deadline) {
+                race.deadlinePassed(
+                    CallError(
+                        .deadlineExceeded, callee: callee, message: "gave no answer before the deadline",
+                        wasSent: true))
+            }
+            race.begin(continuation, operation: task, deadline: entry)
         }
     } onCancel: {
         race.callerCancelled()

@@ -84,7 +84,12 @@ public final class PolicyExecutor: Sendable {
     }
 
     private func effective(_ deadline: MonotonicTime?) -> MonotonicTime? {
-        [deadline, CallContext.current?.deadline, policy.timeout.map { clock.now + $0 }].compactMap { $0 }.min()
+        earliest(earliest(deadline, CallContext.current?.deadline), policy.timeout.map { clock.now + $0 })
+    }
+
+    private func earliest(_ one: MonotonicTime?, _ other: MonotonicTime?) -> MonotonicTime? {
+        guard let one, let other else { return one ?? other }
+        return min(one, other)
     }
 
     private func guarded<R: Sendable>(
@@ -141,7 +146,7 @@ public final class PolicyExecutor: Sendable {
     private func attempt<R: Sendable>(
         _ number: Int, deadline: MonotonicTime?, operation: @escaping @Sendable (Attempt) async throws -> R
     ) async -> Result<R, any Error> {
-        let end = [deadline, policy.attemptTimeout.map { clock.now + $0 }].compactMap { $0 }.min()
+        let end = earliest(deadline, policy.attemptTimeout.map { clock.now + $0 })
         let start: @Sendable () async throws -> R = { [record] in
             record.update { $0.attempts += 1 }
             return try await operation(Attempt(number: number, deadline: end))
