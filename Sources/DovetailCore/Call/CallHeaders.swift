@@ -18,10 +18,6 @@ extension HTTPField.Name {
     public static let dovetailPosition = known("dovetail-position")
     /// `Dovetail-After`: the log position that a query's read model must have reached.
     public static let dovetailAfter = known("dovetail-after")
-    /// `traceparent` (W3C Trace Context).
-    public static let traceparent = known("traceparent")
-    /// `tracestate` (W3C Trace Context).
-    public static let tracestate = known("tracestate")
 
     private static func known(_ name: String) -> HTTPField.Name {
         guard let field = HTTPField.Name(name) else { preconditionFailure("'\(name)' is no header name") }
