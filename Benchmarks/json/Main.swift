@@ -41,6 +41,8 @@ struct JSONBench {
         }
         report("decode", decoding)
         report("encode", encoding)
+        print("UniqueID.v7: \(Int(time { UniqueID.v7().low > 0 ? 1 : 0 })) ns")
+        print("UniqueID.derived: \(Int(time { UniqueID.derived(from: "orders", "product-7").low > 0 ? 1 : 0 })) ns")
     }
 
     /// Nanoseconds a call.

@@ -1,5 +1,6 @@
 import DovetailCore
 import Foundation
+import Synchronization
 import Testing
 
 /// Decodes JSON text.
@@ -203,6 +204,33 @@ func decoded<T: Decodable>(_ type: T.Type, _ text: String, fields: [JSON.Field] 
         #expect(throws: JSONError.self) { try decoded(JSONValue.self, nested(514)) }
         #expect(throws: JSONError.self) { try decoded(JSONValue.self, String(repeating: "[", count: 1_000_000)) }
         #expect(throws: JSONError.self) { try JSON.encode(JSONValue.array([value])) }
+    }
+}
+
+@Suite struct JSONStackTests {
+    struct Node: Codable {
+        var id: Int
+        var children: [Node]
+    }
+
+    /// Secondary threads have no more than half a megabyte on some systems.
+    @Test func theDeepestDocumentFitsASmallStack() throws {
+        let levels = 256
+        let text =
+            String(repeating: #"{"id":1,"children":["#, count: levels - 1) + #"{"id":1,"children":[]}"#
+            + String(repeating: "]}", count: levels - 1)
+        let written = Mutex<Result<[UInt8], any Error>?>(nil)
+        let finished = DispatchSemaphore(value: 0)
+        let thread = Thread {
+            let result = Result { try JSON.encode(try decoded(Node.self, text)) }
+            written.withLock { $0 = result }
+            finished.signal()
+        }
+        thread.stackSize = 512 * 1024
+        thread.start()
+        finished.wait()
+        let bytes = try #require(try written.withLock { try $0?.get() })
+        #expect(String(decoding: bytes, as: UTF8.self) == text)
     }
 }
 

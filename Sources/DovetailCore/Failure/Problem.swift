@@ -96,8 +96,10 @@ extension Problem: Codable {
         instance = member(String.self, .instance)
         contract = member(String.self, .contract)
         violations = member([Violation].self, .violations) ?? []
-        // Held to what a duration can say: the number is another program's.
-        retryAfter = member(Double.self, .retryAfter).map { .seconds(min(max($0, 0), 1e9)) }
+        // Held to what a duration can say, since the number is another program's; rounded, so that 1.2 stays 1.2.
+        retryAfter = member(Double.self, .retryAfter).map {
+            .nanoseconds(Int64((min(max($0, 0), 1e9) * 1e9).rounded()))
+        }
     }
 
     public func encode(to encoder: any Encoder) throws {

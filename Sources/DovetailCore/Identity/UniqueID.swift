@@ -25,16 +25,20 @@ public struct UniqueID: Hashable, Sendable, Comparable {
     public static func v7() -> UniqueID {
         // 48 bits of milliseconds and 12 bits of their fraction, as one number: 1/4096 ms a step.
         let ticks = UInt64(max(0, Date().timeIntervalSince1970 * 4_096_000))
-        let random = UInt64.random(in: .min ... .max)
-        let time = last.withLock { last in
-            last = max(last + 1, ticks)
-            return last
+        let (time, random) = source.withLock { source in
+            source.last = max(source.last + 1, ticks)
+            return (source.last, source.entropy.next())
         }
         return UniqueID(
             high: (time >> 12) << 16 | 0x7000 | time & 0x0FFF, low: 0x8000_0000_0000_0000 | random >> 2)
     }
 
-    private static let last = Mutex<UInt64>(0)
+    private struct Source {
+        var last: UInt64 = 0
+        var entropy = EntropyPool()
+    }
+
+    private static let source = Mutex(Source())
 
     /// The id that these parts, in this order, always give: version 8, from SHA-256 over each part with its length.
     public static func derived(from parts: String...) -> UniqueID {

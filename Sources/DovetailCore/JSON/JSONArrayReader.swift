@@ -83,20 +83,51 @@ extension JSONArrayReader {
         let document = document
         return try element(type, document.float)
     }
-    mutating func decode(_ type: Int.Type) throws -> Int { try integer(type) }
-    mutating func decode(_ type: Int8.Type) throws -> Int8 { try integer(type) }
-    mutating func decode(_ type: Int16.Type) throws -> Int16 { try integer(type) }
-    mutating func decode(_ type: Int32.Type) throws -> Int32 { try integer(type) }
-    mutating func decode(_ type: Int64.Type) throws -> Int64 { try integer(type) }
-    mutating func decode(_ type: Int128.Type) throws -> Int128 { try integer(type) }
-    mutating func decode(_ type: UInt.Type) throws -> UInt { try integer(type) }
-    mutating func decode(_ type: UInt8.Type) throws -> UInt8 { try integer(type) }
-    mutating func decode(_ type: UInt16.Type) throws -> UInt16 { try integer(type) }
-    mutating func decode(_ type: UInt32.Type) throws -> UInt32 { try integer(type) }
-    mutating func decode(_ type: UInt64.Type) throws -> UInt64 { try integer(type) }
-    mutating func decode(_ type: UInt128.Type) throws -> UInt128 { try integer(type) }
-
-    private mutating func integer<I: FixedWidthInteger>(_ type: I.Type) throws -> I {
+    mutating func decode(_ type: Int.Type) throws -> Int {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: Int8.Type) throws -> Int8 {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: Int16.Type) throws -> Int16 {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: Int32.Type) throws -> Int32 {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: Int64.Type) throws -> Int64 {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: Int128.Type) throws -> Int128 {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: UInt.Type) throws -> UInt {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: UInt8.Type) throws -> UInt8 {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: UInt16.Type) throws -> UInt16 {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: UInt32.Type) throws -> UInt32 {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: UInt64.Type) throws -> UInt64 {
+        let document = document
+        return try element(type) { try document.integer(type, at: $0) }
+    }
+    mutating func decode(_ type: UInt128.Type) throws -> UInt128 {
         let document = document
         return try element(type) { try document.integer(type, at: $0) }
     }

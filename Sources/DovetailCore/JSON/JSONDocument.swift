@@ -64,10 +64,11 @@ final class JSONDocument {
     @inline(__always)
     func withText<R>(of index: Int, _ body: (UnsafeBufferPointer<UInt8>) throws -> R) rethrows -> R {
         let token = tokens[index]
-        let source = token.flags.contains(.aside) ? side : bytes
-        return try source.withUnsafeBufferPointer {
-            try body(UnsafeBufferPointer(rebasing: $0[Int(token.start)..<Int(token.end)]))
+        let range = Int(token.start)..<Int(token.end)
+        guard token.flags.contains(.aside) else {
+            return try bytes.withUnsafeBufferPointer { try body(UnsafeBufferPointer(rebasing: $0[range])) }
         }
+        return try side.withUnsafeBufferPointer { try body(UnsafeBufferPointer(rebasing: $0[range])) }
     }
 
     /// The value of the member `name` of the object at `object`; nil if it has none.

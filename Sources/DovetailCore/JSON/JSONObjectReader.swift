@@ -9,6 +9,7 @@ struct JSONObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func contains(_ key: Key) -> Bool { document.member(key.stringValue, of: index) != nil }
 
     /// The value of the member `key`, which should be a `type`.
+    @inline(__always)
     private func value(_ key: Key, _ type: Any.Type) throws -> Int {
         guard let value = document.member(key.stringValue, of: index) else {
             throw document.missing(key, type, in: index)
@@ -17,6 +18,7 @@ struct JSONObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
 
     /// The value of the member `key`; nil if there is none or it is null.
+    @inline(__always)
     private func valueIfPresent(_ key: Key) -> Int? {
         guard let value = document.member(key.stringValue, of: index), !document.isNull(at: value) else { return nil }
         return value
@@ -57,18 +59,36 @@ extension JSONObjectReader {
     func decode(_ type: String.Type, forKey key: Key) throws -> String { try document.string(at: value(key, type)) }
     func decode(_ type: Double.Type, forKey key: Key) throws -> Double { try document.double(at: value(key, type)) }
     func decode(_ type: Float.Type, forKey key: Key) throws -> Float { try document.float(at: value(key, type)) }
-    func decode(_ type: Int.Type, forKey key: Key) throws -> Int { try integer(type, key) }
-    func decode(_ type: Int8.Type, forKey key: Key) throws -> Int8 { try integer(type, key) }
-    func decode(_ type: Int16.Type, forKey key: Key) throws -> Int16 { try integer(type, key) }
-    func decode(_ type: Int32.Type, forKey key: Key) throws -> Int32 { try integer(type, key) }
-    func decode(_ type: Int64.Type, forKey key: Key) throws -> Int64 { try integer(type, key) }
-    func decode(_ type: Int128.Type, forKey key: Key) throws -> Int128 { try integer(type, key) }
-    func decode(_ type: UInt.Type, forKey key: Key) throws -> UInt { try integer(type, key) }
-    func decode(_ type: UInt8.Type, forKey key: Key) throws -> UInt8 { try integer(type, key) }
-    func decode(_ type: UInt16.Type, forKey key: Key) throws -> UInt16 { try integer(type, key) }
-    func decode(_ type: UInt32.Type, forKey key: Key) throws -> UInt32 { try integer(type, key) }
-    func decode(_ type: UInt64.Type, forKey key: Key) throws -> UInt64 { try integer(type, key) }
-    func decode(_ type: UInt128.Type, forKey key: Key) throws -> UInt128 { try integer(type, key) }
+    func decode(_ type: Int.Type, forKey key: Key) throws -> Int { try document.integer(type, at: value(key, type)) }
+    func decode(_ type: Int8.Type, forKey key: Key) throws -> Int8 { try document.integer(type, at: value(key, type)) }
+    func decode(_ type: Int16.Type, forKey key: Key) throws -> Int16 {
+        try document.integer(type, at: value(key, type))
+    }
+    func decode(_ type: Int32.Type, forKey key: Key) throws -> Int32 {
+        try document.integer(type, at: value(key, type))
+    }
+    func decode(_ type: Int64.Type, forKey key: Key) throws -> Int64 {
+        try document.integer(type, at: value(key, type))
+    }
+    func decode(_ type: Int128.Type, forKey key: Key) throws -> Int128 {
+        try document.integer(type, at: value(key, type))
+    }
+    func decode(_ type: UInt.Type, forKey key: Key) throws -> UInt { try document.integer(type, at: value(key, type)) }
+    func decode(_ type: UInt8.Type, forKey key: Key) throws -> UInt8 {
+        try document.integer(type, at: value(key, type))
+    }
+    func decode(_ type: UInt16.Type, forKey key: Key) throws -> UInt16 {
+        try document.integer(type, at: value(key, type))
+    }
+    func decode(_ type: UInt32.Type, forKey key: Key) throws -> UInt32 {
+        try document.integer(type, at: value(key, type))
+    }
+    func decode(_ type: UInt64.Type, forKey key: Key) throws -> UInt64 {
+        try document.integer(type, at: value(key, type))
+    }
+    func decode(_ type: UInt128.Type, forKey key: Key) throws -> UInt128 {
+        try document.integer(type, at: value(key, type))
+    }
 
     func decodeIfPresent(_ type: Bool.Type, forKey key: Key) throws -> Bool? {
         try valueIfPresent(key).map(document.bool)
@@ -82,24 +102,40 @@ extension JSONObjectReader {
     func decodeIfPresent(_ type: Float.Type, forKey key: Key) throws -> Float? {
         try valueIfPresent(key).map(document.float)
     }
-    func decodeIfPresent(_ type: Int.Type, forKey key: Key) throws -> Int? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: Int8.Type, forKey key: Key) throws -> Int8? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: Int16.Type, forKey key: Key) throws -> Int16? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: Int32.Type, forKey key: Key) throws -> Int32? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: Int64.Type, forKey key: Key) throws -> Int64? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: Int128.Type, forKey key: Key) throws -> Int128? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: UInt.Type, forKey key: Key) throws -> UInt? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: UInt8.Type, forKey key: Key) throws -> UInt8? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: UInt16.Type, forKey key: Key) throws -> UInt16? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: UInt32.Type, forKey key: Key) throws -> UInt32? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: UInt64.Type, forKey key: Key) throws -> UInt64? { try integerIfPresent(type, key) }
-    func decodeIfPresent(_ type: UInt128.Type, forKey key: Key) throws -> UInt128? { try integerIfPresent(type, key) }
-
-    private func integer<I: FixedWidthInteger>(_ type: I.Type, _ key: Key) throws -> I {
-        try document.integer(type, at: value(key, type))
+    func decodeIfPresent(_ type: Int.Type, forKey key: Key) throws -> Int? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
     }
-
-    private func integerIfPresent<I: FixedWidthInteger>(_ type: I.Type, _ key: Key) throws -> I? {
+    func decodeIfPresent(_ type: Int8.Type, forKey key: Key) throws -> Int8? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
+    }
+    func decodeIfPresent(_ type: Int16.Type, forKey key: Key) throws -> Int16? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
+    }
+    func decodeIfPresent(_ type: Int32.Type, forKey key: Key) throws -> Int32? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
+    }
+    func decodeIfPresent(_ type: Int64.Type, forKey key: Key) throws -> Int64? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
+    }
+    func decodeIfPresent(_ type: Int128.Type, forKey key: Key) throws -> Int128? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
+    }
+    func decodeIfPresent(_ type: UInt.Type, forKey key: Key) throws -> UInt? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
+    }
+    func decodeIfPresent(_ type: UInt8.Type, forKey key: Key) throws -> UInt8? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
+    }
+    func decodeIfPresent(_ type: UInt16.Type, forKey key: Key) throws -> UInt16? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
+    }
+    func decodeIfPresent(_ type: UInt32.Type, forKey key: Key) throws -> UInt32? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
+    }
+    func decodeIfPresent(_ type: UInt64.Type, forKey key: Key) throws -> UInt64? {
+        try valueIfPresent(key).map { try document.integer(type, at: $0) }
+    }
+    func decodeIfPresent(_ type: UInt128.Type, forKey key: Key) throws -> UInt128? {
         try valueIfPresent(key).map { try document.integer(type, at: $0) }
     }
 }

@@ -264,6 +264,7 @@ extension JSONScanner {
     /// Sorts by hash, then text, so that even an object made to collide costs n log n.
     @inline(never)
     private func supersedeRepeats(in object: Int) {
+        if hashesDiffer(in: object) { return }
         var names: [Int] = []
         var index = object + 1
         while index < tokens.count {
@@ -286,6 +287,23 @@ extension JSONScanner {
                 tokens.base[name].flags.insert(.superseded)
             }
         }
+    }
+
+    /// Whether the object is small and no two of its names have the same hash: the filter was wrong, as it often is.
+    private func hashesDiffer(in object: Int) -> Bool {
+        var seen = 0
+        var later = object + 1
+        while later < tokens.count {
+            var earlier = object + 1
+            while earlier < later {
+                if tokens.base[earlier].mark == tokens.base[later].mark { return false }
+                earlier = Int(tokens.base[earlier + 1].next)
+            }
+            seen += 1
+            guard seen <= 16 else { return false }
+            later = Int(tokens.base[later + 1].next)
+        }
+        return true
     }
 
     private func start(of token: JSONToken, _ side: UnsafeBufferPointer<UInt8>) -> UnsafePointer<UInt8>? {
