@@ -36,7 +36,7 @@ public struct RawResponse: Sendable {
         /// All of it.
         case bytes([UInt8])
         /// Chunks in order, pulled by the reader; ends when the sequence ends, breaks off when it throws.
-        case stream(AsyncThrowingStream<[UInt8], any Error>)
+        case stream(any AsyncSequence<[UInt8], any Error> & Sendable)
     }
 
     /// The status.
