@@ -43,6 +43,12 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation {
             values.append(value.sqlValue)
         }
 
+        /// Binds a value, or NULL. (Without an overload of its own the compiler takes an optional for a mistake.)
+        public mutating func appendInterpolation<Value: SQLConvertible>(_ value: Value?) {
+            text += "?"
+            values.append(value.sqlValue)
+        }
+
         /// Splices another statement, with its values.
         public mutating func appendInterpolation(_ sql: SQL) {
             text += sql.text
