@@ -1,7 +1,7 @@
 import DovetailResilience
 
 /// A service behind the gateway that is reached over HTTP/1.1: its servers, and how calls to it behave.
-public struct Upstream: Sendable, Hashable {
+public struct Upstream: Sendable {
     /// One server.
     public struct Server: Sendable, Hashable {
         /// A name or an address.
@@ -38,6 +38,9 @@ public struct Upstream: Sendable, Hashable {
     public var maximumWaiting: Int
     /// How long an unused connection is kept. Must be shorter than the server's own, or it closes under a request.
     public var idleTimeout: Duration
+    /// When requests are stopped because too many fail: a 500, 502, 503 or 504, no answer, no connection. Nil for never. The
+    /// policy's `outcome` is not asked.
+    public var circuitBreaker: CircuitBreakerPolicy?
     /// Which failed attempts are made again; nil for none but the free one on a connection that went stale.
     public var retry: UpstreamRetry?
 
@@ -45,7 +48,8 @@ public struct Upstream: Sendable, Hashable {
     public init(
         name: String, servers: [Server], loadBalancing: LoadBalancing = .roundRobin,
         connectTimeout: Duration = .seconds(1), poolSize: Int = 256, maximumWaiting: Int = 1024,
-        idleTimeout: Duration = .seconds(50), retry: UpstreamRetry? = .init()
+        idleTimeout: Duration = .seconds(50), circuitBreaker: CircuitBreakerPolicy? = .init(),
+        retry: UpstreamRetry? = .init()
     ) {
         self.name = name
         self.servers = servers
@@ -54,6 +58,29 @@ public struct Upstream: Sendable, Hashable {
         self.poolSize = poolSize
         self.maximumWaiting = maximumWaiting
         self.idleTimeout = idleTimeout
+        self.circuitBreaker = circuitBreaker
         self.retry = retry
+    }
+
+    /// Whether `other` says the same, so that pools, breaker and budget can go on.
+    func isSame(as other: Upstream) -> Bool {
+        name == other.name && servers == other.servers && loadBalancing == other.loadBalancing
+            && connectTimeout == other.connectTimeout && poolSize == other.poolSize
+            && maximumWaiting == other.maximumWaiting && idleTimeout == other.idleTimeout && retry == other.retry
+            && Upstream.isSame(circuitBreaker, other.circuitBreaker)
+    }
+
+    /// Compares what the gateway uses of two policies; a closure cannot be compared.
+    private static func isSame(_ one: CircuitBreakerPolicy?, _ other: CircuitBreakerPolicy?) -> Bool {
+        guard let one, let other else { return one == nil && other == nil }
+        return one.window == other.window && one.failureRateThreshold == other.failureRateThreshold
+            && one.minimumNumberOfCalls == other.minimumNumberOfCalls
+            && one.slowCallDurationThreshold == other.slowCallDurationThreshold
+            && one.slowCallRateThreshold == other.slowCallRateThreshold
+            && one.consecutiveConnectFailures == other.consecutiveConnectFailures
+            && one.openDuration == other.openDuration && one.maximumOpenDuration == other.maximumOpenDuration
+            && one.openDurationJitter == other.openDurationJitter
+            && one.permittedNumberOfCallsInHalfOpenState == other.permittedNumberOfCallsInHalfOpenState
+            && one.maximumDurationInHalfOpenState == other.maximumDurationInHalfOpenState
     }
 }

@@ -1,7 +1,8 @@
 import DovetailCore
+import DovetailResilience
 import NIOCore
 
-/// Why an attempt brought no answer.
+/// Why an attempt brought no answer to pass on.
 enum AttemptFailure {
     /// No connection: nothing was sent.
     case unreachable
@@ -12,7 +13,7 @@ enum AttemptFailure {
     /// The answer breaks HTTP.
     case invalid(CodecError)
     /// An answer that says to try again.
-    case status(Int)
+    case status(Int, retryAfter: Duration?)
 }
 
 extension Exchange {
@@ -68,14 +69,18 @@ extension Exchange {
     /// Whether the request may be carried out twice.
     var isIdempotent: Bool { route?.isIdempotent ?? head.method.isIdempotent }
 
+    // MARK: Failures
+
     /// An attempt failed before its answer began: another one, or an answer that says so.
     func attemptFailed(_ failure: AttemptFailure, pool: UpstreamPool, server: Int) {
         guard !isOver, status == 0 else { return fail() }
         responder = .none
         failedServer = server
         worker.counters.upstreamErrors[pool.upstream.name, default: 0] += 1
-        recordFailure()
-        if mayRetry(failure, pool) { return retry(failure, pool) }
+        if case .unreachable = failure { report(.connectFailure) }
+        if case .stale = failure { permit = nil }
+        report(.failure)
+        if let wait = waitBeforeRetry(after: failure, pool) { return retry(in: wait, pool) }
         switch failure {
         case .unreachable:
             reject(.upstream, Problem("upstream-unreachable", status: 502, detail: "the service cannot be reached"))
@@ -89,37 +94,55 @@ extension Exchange {
         }
     }
 
-    /// Whether an answer of this status is to be tried again instead of passed on.
-    func retriesStatus(_ status: Int, _ pool: UpstreamPool) -> Bool {
-        guard let retry = pool.upstream.retry, retry.statuses.contains(status) else { return false }
-        return mayRetry(.status(status), pool)
+    /// Drops an answer whose status is to be tried again; false if it is to be passed on.
+    func retriesAnswer(status: Int, retryAfter: Duration?, from connection: UpstreamConnection) -> Bool {
+        let pool = connection.pool
+        guard let retry = pool.upstream.retry, retry.statuses.contains(status),
+            let wait = waitBeforeRetry(after: .status(status, retryAfter: retryAfter), pool)
+        else { return false }
+        responder = .none
+        failedServer = connection.server
+        report(status: status)
+        connection.abandon()
+        self.retry(in: wait, pool)
+        return true
     }
 
-    private func mayRetry(_ failure: AttemptFailure, _ pool: UpstreamPool) -> Bool {
-        guard replay != nil else { return false }
+    /// How long to wait before another attempt; nil if there is to be none.
+    private func waitBeforeRetry(after failure: AttemptFailure, _ pool: UpstreamPool) -> Duration? {
+        guard replay != nil else { return nil }
+        let name = pool.upstream.name
+        let error: any Error
         switch failure {
-        case .invalid: return false
-        case .unreachable: break
+        case .invalid: return nil
+        case .unreachable: error = CallError(.unreachable, callee: name, message: "no connection", wasSent: false)
         case .stale where isIdempotent && !usedFreeRetry:
             usedFreeRetry = true
-            return true
-        case .stale, .lost, .status:
-            guard isIdempotent else { return false }
+            return .zero
+        case .stale, .lost:
+            error = CallError(.answerLost, callee: name, message: "no answer", wasSent: true)
+        case .status(let status, let retryAfter):
+            // A 503 promises that nothing was done, but not every server that says it keeps that promise.
+            guard isIdempotent else { return nil }
+            var problem = Problem("status", status: status)
+            problem.retryAfter = retryAfter
+            error = problem
         }
-        guard let retry = pool.upstream.retry, attempts < retry.attempts else { return false }
-        return pool.takeRetry()
+        guard let retry = pool.upstream.retry else { return nil }
+        let now = MonotonicTime.now
+        let decision = retry.policy.decide(
+            afterAttempt: attempts, failedWith: error, safety: isIdempotent ? .always : .onlyIfNotSent, at: now,
+            deadline: deadline, using: &worker.random)
+        guard case .retry(let wait) = decision, pool.guards.budget?.withdraw(at: now) ?? false else { return nil }
+        return wait
     }
 
-    func retry(_ failure: AttemptFailure, _ pool: UpstreamPool) {
+    private func retry(in wait: Duration, _ pool: UpstreamPool) {
         worker.counters.retries[pool.upstream.name, default: 0] += 1
-        if case .stale = failure { return attempt(pool) }
-        guard let retry = pool.upstream.retry else { return }
-        let doubled = retry.baseBackoff.wholeNanoseconds.multipliedReportingOverflow(by: 1 << min(attempts - 1, 20))
-        let span = min(retry.maximumBackoff.wholeNanoseconds, doubled.overflow ? .max : doubled.partialValue)
-        let wait = span > 0 ? Int64.random(in: 0...span, using: &worker.random) : 0
+        guard wait > .zero else { return attempt(pool) }
         let timer = WheelTimer()
         timer.onFire = { [weak self] in self?.attempt(pool) }
         backoff = timer
-        worker.schedule(timer, at: .now + .nanoseconds(wait))
+        worker.schedule(timer, at: .now + wait)
     }
 }

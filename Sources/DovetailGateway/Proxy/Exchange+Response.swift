@@ -10,7 +10,7 @@ extension Exchange {
     /// The upstream's answer begins. False if it is not passed on, because the request is tried again.
     func responseHead(_ response: ResponseHead, fields: [HeaderField], bytes: UnsafeRawBufferPointer) {
         status = response.status
-        recordAnswer(response.status)
+        report(status: response.status)
         responseFraming = clientFraming(response.framing)
         if responseFraming == .untilClose { client.stopKeepingAlive() }
         if !client.requestIsComplete { client.stopKeepingAlive() }

@@ -1,4 +1,5 @@
 import DovetailCore
+import DovetailResilience
 import NIOCore
 
 /// One request and its answer: filters, attempts, and the flow of bytes between the client and whoever answers.
@@ -40,7 +41,8 @@ final class Exchange {
     var ticket = 0
     var failedServer: Int?
     var usedFreeRetry = false
-    var permit: BreakerPermit?
+    /// The breaker's leave for the present attempt; given back by being dropped.
+    var permit: CircuitBreakerPermit?
     var backoff: WheelTimer?
     /// What went out of the body so far; nil once it is more than may be kept.
     var replay: ByteBuffer? = ByteBuffer()
@@ -220,7 +222,7 @@ final class Exchange {
     func deadlineReached() {
         guard !isOver else { return }
         worker.counters.timeouts += 1
-        recordFailure()
+        report(.failure)
         cancelResponder()
         guard status == 0 else { return fail() }
         reject(.timeout, Problem("deadline-exceeded", status: 504, detail: "no answer came within the route's timeout"))

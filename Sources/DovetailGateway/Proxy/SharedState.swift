@@ -29,10 +29,17 @@ final class SharedState: Sendable {
     /// The guards of an upstream, kept as long as it stays the same.
     func guards(for upstream: Upstream) -> UpstreamGuards {
         tables.withLock { tables in
-            if let known = tables.guards[upstream.name], known.upstream == upstream { return known.guards }
+            if let known = tables.guards[upstream.name], known.upstream.isSame(as: upstream) { return known.guards }
             let guards = UpstreamGuards(upstream)
             tables.guards[upstream.name] = (upstream, guards)
             return guards
+        }
+    }
+
+    /// How often each upstream's breaker has opened.
+    var breakerOpenings: [String: UInt64] {
+        tables.withLock { tables in
+            tables.guards.compactMapValues { $0.guards.breaker.map { UInt64($0.snapshot.openings) } }
         }
     }
 

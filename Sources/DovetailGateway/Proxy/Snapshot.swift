@@ -26,7 +26,7 @@ final class Snapshot {
     ) throws(GatewayConfigurationError) {
         var pools: [String: UpstreamPool] = [:]
         for upstream in configuration.upstreams {
-            if let pool = previous.pools[upstream.name], pool.upstream == upstream {
+            if let pool = previous.pools[upstream.name], pool.upstream.isSame(as: upstream) {
                 pools[upstream.name] = pool
             } else {
                 pools[upstream.name] = UpstreamPool(upstream, worker: worker)

@@ -166,11 +166,7 @@ final class UpstreamConnection: ChannelInboundHandler {
         guard let length else { return false }
         guard head.status != 101 else { throw .bad("the protocol was switched unasked") }
         let isInterim = head.status < 200
-        if !isInterim, exchange.retriesStatus(head.status, pool) {
-            self.exchange = nil
-            exchange.answerDiscarded(status: head.status, server: server)
-            close()
-            exchange.retry(.status(head.status), pool)
+        if head.status >= 500, exchange.retriesAnswer(status: head.status, retryAfter: retryAfter, from: self) {
             return false
         }
         inbound.withUnsafeReadableBytes { bytes in
@@ -185,6 +181,14 @@ final class UpstreamConnection: ChannelInboundHandler {
         reader.reset()
         if !isInterim { body = BodyDecoder(head.framing) }
         return self.exchange != nil
+    }
+
+    /// What `Retry-After` asks for, where it is a number of seconds (RFC 9110 10.2.3).
+    private var retryAfter: Duration? {
+        inbound.withUnsafeReadableBytes { bytes in
+            let field = reader.fields.first { bytes[$0.name].equalsIgnoringCase("retry-after") }
+            return field.flatMap { bytes[$0.value].decimal() }.map { .seconds($0) }
+        }
     }
 
     private func readBody() throws(CodecError) {

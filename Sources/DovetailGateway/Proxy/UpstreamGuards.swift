@@ -1,11 +1,13 @@
 import DovetailCore
 import DovetailResilience
-import Synchronization
 
-/// What all loops share about an upstream: its breaker and its retry budget, exact in this process.
+/// What all loops share about an upstream: its circuit breaker and its retry budget, exact in this process.
 final class UpstreamGuards: Sendable {
-    init(_ upstream: Upstream) {
-    }
+    let breaker: CircuitBreaker?
+    let budget: RetryBudget?
 
-    func takeRetry() -> Bool { true }
+    init(_ upstream: Upstream) {
+        breaker = upstream.circuitBreaker.map { CircuitBreaker(callee: upstream.name, policy: $0) }
+        budget = upstream.retry.map { RetryBudget(policy: $0.budget) }
+    }
 }

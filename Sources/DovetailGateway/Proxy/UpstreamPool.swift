@@ -63,17 +63,9 @@ final class UpstreamPool {
 
     /// A connection has served its exchange and can serve another.
     func release(_ connection: UpstreamConnection) {
+        guard !isRetired else { return connection.close() }
+        if let exchange = nextWaiting() { return connection.serve(exchange) }
         servers[connection.server].active -= 1
-        guard !isRetired else {
-            servers[connection.server].active += 1
-            connection.close()
-            return
-        }
-        if let exchange = nextWaiting() {
-            servers[connection.server].active += 1
-            connection.serve(exchange)
-            return
-        }
         connection.idleSince = MonotonicTime.now.nanoseconds
         servers[connection.server].idle.append(connection)
         if !sweep.isScheduled { worker.schedule(sweep, at: .now + .seconds(1)) }
@@ -99,9 +91,6 @@ final class UpstreamPool {
             for connection in servers[index].idle { connection.close() }
         }
     }
-
-    /// Whether another attempt is within the budget.
-    func takeRetry() -> Bool { guards.takeRetry() }
 
     private func choose(avoiding failed: Int?) -> Int {
         guard servers.count > 1 else { return 0 }

@@ -137,6 +137,7 @@ public final class Gateway: Service {
                 metrics.add(part)
             }
         }
+        metrics.breakerOpenings = shared.breakerOpenings
         state.withLock { [metrics] in $0.lastMetrics = metrics }
         return metrics.handlerCallsInFlight == 0
     }
@@ -197,6 +198,7 @@ public final class Gateway: Service {
         for worker in workers {
             if let part = try? await worker.eventLoop.submit({ worker.value.currentMetrics() }).get() { sum.add(part) }
         }
+        sum.breakerOpenings = shared.breakerOpenings
         return sum
     }
 

@@ -67,7 +67,6 @@ public struct GatewayMetrics: Sendable, Equatable {
         rejected.merge(other.rejected, uniquingKeysWith: +)
         upstreamErrors.merge(other.upstreamErrors, uniquingKeysWith: +)
         retries.merge(other.retries, uniquingKeysWith: +)
-        breakerOpenings.merge(other.breakerOpenings, uniquingKeysWith: +)
         timeouts += other.timeouts
         lateAnswers += other.lateAnswers
         handlerCallsInFlight += other.handlerCallsInFlight
