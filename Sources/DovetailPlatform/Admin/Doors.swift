@@ -35,7 +35,7 @@ struct AdminDoor: Service, RawHandler {
                 return refused
             }
         }
-        if request.path == node.configuration.telemetry.prometheus.path { return node.metrics() }
+        if request.path == node.configuration.telemetry.prometheus.path { return await node.metrics() }
         guard let table = table.value else { return .problem(Problem("starting", status: 503)) }
         return await table.respond(to: request)
     }
@@ -66,18 +66,11 @@ struct MetricsDoor: RawHandler {
         guard request.path == node.configuration.telemetry.prometheus.path else {
             return .problem(Problem("not-found", status: 404))
         }
-        return node.metrics()
+        return await node.metrics()
     }
 }
 
 extension Node {
-    /// The node's metrics in Prometheus' text format.
-    func metrics() -> RawResponse {
-        RawResponse(
-            status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-            body: .bytes(Array(telemetry.prometheus(gateway: gateway, calls: policies.counters).utf8)))
-    }
-
     /// The OpenAPI document of the node's modules.
     func openAPI() -> RawResponse {
         do {

@@ -29,11 +29,11 @@ struct RunCommand<Program: Platform>: AsyncParsableCommand {
             complain("\(options.config): no node is configured")
             throw ExitCode(Exit.configuration)
         }
-        let telemetry = Telemetry.bootstrap(configuration, node: name)
         var nodeOptions = Node.Options()
         nodeOptions.throughCodec = dev
         nodeOptions.folder = options.folder
         do {
+            let telemetry = try Telemetry.bootstrap(configuration, node: name)
             let node = try await Node.start(
                 configuration, modules: Program.modules, node: name, telemetry: telemetry, options: nodeOptions)
             say(node.summary)
