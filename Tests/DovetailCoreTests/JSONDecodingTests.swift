@@ -186,6 +186,51 @@ func decoded<T: Decodable>(_ type: T.Type, _ text: String, fields: [JSON.Field] 
         #expect(try decoded([Either].self, #"[1,"a"]"#).map(\.text) == ["1", "a"])
     }
 
+    @Test func enumsWithPayloadsSurviveTheRoundTrip() throws {
+        enum Event: Codable, Equatable {
+            case placed(id: String, lines: [Line])
+            case paid(Int)
+            case cancelled
+        }
+        let events: [Event] = [
+            .placed(id: "o-1", lines: [Line(productID: "p-1", quantity: 2)]), .paid(1299), .cancelled,
+        ]
+        let text =
+            #"[{"placed":{"id":"o-1","lines":[{"productID":"p-1","quantity":2}]}},{"paid":{"_0":1299}},{"cancelled":{}}]"#
+        #expect(try encoded(events) == text)
+        #expect(try decoded([Event].self, text) == events)
+        let error = #expect(throws: JSONError.self) { try decoded([Event].self, #"[{"paid":{"_0":true}}]"#) }
+        #expect(error?.pointer == "/0/paid/_0")
+        #expect(throws: JSONError.self) { try decoded([Event].self, #"[{"paid":{"_0":1},"cancelled":{}}]"#) }
+    }
+
+    @Test func optionalsAreNullOrAbsent() throws {
+        struct Loose: Codable, Equatable {
+            var text: String?
+            var list: [Int?]?
+            var date: Date?
+            var nested: [String: Int??]?
+        }
+        #expect(try decoded(Loose.self, "{}") == Loose())
+        #expect(try decoded(Loose.self, #"{"text":null,"list":null,"date":null,"nested":null}"#) == Loose())
+        let full = try decoded(Loose.self, #"{"text":"","list":[null,1],"date":"2001-01-01T00:00:00Z"}"#)
+        #expect(full == Loose(text: "", list: [nil, 1], date: Date(timeIntervalSinceReferenceDate: 0)))
+        #expect(try decoded(Int?.self, "null") == nil)
+        #expect(try decoded([Int?].self, "[1,null]") == [1, nil])
+    }
+
+    @Test func costGrowsWithTheDocumentOnly() throws {
+        // 20,000 members asked for in reverse, in order and not at all; quadratic would be minutes.
+        let names = (0..<20_000).map { "member \($0)" }
+        let text = "{" + names.map { "\"\($0)\":[{\"a\":1}]" }.joined(separator: ",") + "}"
+        let start = ContinuousClock.now
+        #expect(try decoded([String: [[String: Int]]].self, text).count == names.count)
+        #expect(try decoded(JSONValue.self, text)["member 19999"] == [["a": 1]])
+        #expect(throws: JSONError.self) { try decoded([String: [Int]].self, text) }
+        #expect(try decoded(JSONValue.self, "[" + String(repeating: "[],", count: 200_000) + "[]]")[200_000] == [])
+        #expect(ContinuousClock.now - start < .seconds(30))
+    }
+
     @Test func listsTheMembersOfAnObject() throws {
         let bytes = Array(#" { "a" : 1 , "b\n":"x\"", "c":[1, 2], "d":{}, "a":true } "#.utf8)
         let members = try JSON.members(of: bytes)

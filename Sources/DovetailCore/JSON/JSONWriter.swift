@@ -16,16 +16,16 @@ final class JSONWriter {
     private(set) var bytes: UnsafeMutablePointer<UInt8>
     private(set) var count = 0
     private var capacity: Int
-    private var frames: UnsafeMutablePointer<Frame>
+    private(set) var frames: UnsafeMutablePointer<Frame>
     private var frameCapacity = 16
-    private var depth = 0
+    private(set) var depth = 0
     /// The objects and arrays that are open.
     private var containers = 0
     /// Writers whose text belongs at an offset of this one's.
     private var insertions: [(offset: Int, writer: JSONWriter)] = []
     /// What went wrong where nothing could be thrown.
     private var failure: (any Error)?
-    private let prefix: [any CodingKey]
+    let prefix: [any CodingKey]
     /// The objects and arrays around this writer's text.
     private let level: Int
 
@@ -162,56 +162,8 @@ final class JSONWriter {
         return writer
     }
 
-    // MARK: Errors
-
-    /// The coding path of the frame at `depth`.
-    func path(to depth: Int) -> [any CodingKey] {
-        prefix
-            + (0..<min(depth, self.depth + 1)).compactMap { level -> (any CodingKey)? in
-                switch frames[level].kind {
-                case .object: JSONName(name(from: frames[level].start))
-                case .array: JSONIndex(frames[level].count - 1)
-                case .empty, .scalar: nil
-                }
-            }
-    }
-
-    /// The name of the member that starts at `start`, which stands in the buffer as written.
-    private func name(from start: Int) -> String {
-        var at = start
-        while at < count, bytes[at] != JSONText.quote { at += 1 }
-        let first = at + 1
-        at = first
-        while at < count, bytes[at] != JSONText.quote { at += bytes[at] == JSONText.backslash ? 2 : 1 }
-        guard first <= at, at <= count else { return "" }
-        let text = UnsafeBufferPointer(start: bytes + first, count: at - first)
-        return String(decoding: JSONText.unescaped(text), as: UTF8.self)
-    }
-
-    /// The error that the present value cannot be written; takes back the place that was begun for it.
-    @inline(never)
-    func unwritable(_ expected: String, found: String) -> any Error {
-        let path = path(to: depth + 1)
-        undo()
-        let error = JSONError(pointer: JSONPointer.of(path), expected: expected, found: found)
-        return EncodingError.invalidValue(
-            found, .init(codingPath: path, debugDescription: error.description, underlyingError: error))
-    }
-
-    private func tooDeep() -> any Error {
-        unwritable("at most \(JSONText.maximumDepth) levels of nesting", found: "one more")
-    }
-
-    private func outOfTurn() -> any Error {
-        let error = JSONError(
-            pointer: JSONPointer.of(path(to: depth + 1)), expected: "one value at a time",
-            found: "a container used after another one was begun")
-        return EncodingError.invalidValue(
-            error.found, .init(codingPath: [], debugDescription: error.description, underlyingError: error))
-    }
-
     /// Takes back the last member or element, so that who catches its error may go on.
-    private func undo() {
+    func undo() {
         switch frames[depth].kind {
         case .object, .array:
             count = frames[depth].start
