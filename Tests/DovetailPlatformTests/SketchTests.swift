@@ -23,26 +23,25 @@ import Testing
         let legacy = try #require(platform.upstreams["legacy"])
         #expect(legacy.servers.map(\.url.description) == ["http://10.0.0.5:3000", "http://10.0.0.6:3000"])
         #expect(legacy.servers.map(\.weight) == [1, 2])
-        #expect(legacy.healthCheck?.unhealthyAfter == 3)
+        #expect(legacy.loadBalancing == .leastRequest)
         guard case .jwt(let jwt)? = gateway.authentication["customers"] else {
             Issue.record("no authenticator")
             return
         }
         #expect(jwt.algorithms == [.es256])
-        #expect(jwt.audience == ["shop"])
+        #expect(jwt.audience == "shop")
         #expect(jwt.keys == .jwksFile("keys/jwks.json"))
         #expect(jwt.leeway == .seconds(30))
     }
 
     @Test func inheritsWhatAPolicyExtends() throws {
         let payments = try parse(sketch).policy(forModule: "payments")
-        #expect(payments.name == "payments")
         #expect(payments.timeout == .seconds(2))
-        #expect(payments.bulkhead?.concurrent == 32)
-        #expect(payments.bulkhead?.queue == 64)
-        #expect(payments.retry?.attempts == 3)
-        #expect(payments.retry?.budgetRatio == 0.2)
-        #expect(payments.circuitBreaker?.halfOpenCalls == 3)
+        #expect(payments.bulkhead?.maximumConcurrentCalls == 32)
+        #expect(payments.bulkhead?.maximumQueuedCalls == 64)
+        #expect(payments.retry?.maximumAttempts == 3)
+        #expect(payments.retryBudget?.ratio == 0.2)
+        #expect(payments.circuitBreaker?.permittedNumberOfCallsInHalfOpenState == 3)
     }
 
     @Test func inheritsWithinASection() throws {
@@ -54,9 +53,9 @@ import Testing
               once: { extends: base, retry: none }
             """)
         let policies = try parse(text).policies
-        #expect(policies["other"]?.retry?.attempts == 5)
-        #expect(policies["other"]?.retry?.backoffBase == .milliseconds(10))
-        #expect(policies["other"]?.retry?.backoffMaximum == .seconds(1))
+        #expect(policies["other"]?.retry?.maximumAttempts == 5)
+        #expect(policies["other"]?.retry?.baseDelay == .milliseconds(10))
+        #expect(policies["other"]?.retry?.maximumDelay == .seconds(1))
         #expect(policies["once"]?.retry == nil)
         #expect(policies["once"]?.circuitBreaker != nil)
     }
@@ -78,11 +77,40 @@ import Testing
         #expect(platform.telemetry.prometheus.path == "/metrics")
         #expect(platform.telemetry.tracingSample == 1)
         let policy = platform.policy(forModule: "orders")
-        #expect(policy == .standard())
         #expect(policy.timeout == .seconds(15))
-        #expect(policy.retry?.attempts == 3)
-        #expect(policy.circuitBreaker?.failureRate == 0.5)
+        #expect(policy.retry == RetryPolicy())
+    }
+
+    /// The file's defaults are written down apart from the library's: they must not drift.
+    @Test func leavesAnEmptyPolicyAtTheLibrarysDefaults() throws {
+        let platform = try parse(minimal("policies: { default: {} }"))
+        let written = platform.policy(forModule: "orders")
+        let standard = CallPolicy()
+        #expect(written.timeout == standard.timeout)
+        #expect(written.attemptTimeout == standard.attemptTimeout)
+        #expect(written.retry == standard.retry)
+        #expect(written.retryBudget == standard.retryBudget)
+        #expect(written.bulkhead == standard.bulkhead)
+        #expect(written.rateLimit == standard.rateLimit)
+        let breaker = try #require(written.circuitBreaker)
+        let usual = try #require(standard.circuitBreaker)
+        #expect(breaker.window == usual.window)
+        #expect(breaker.failureRateThreshold == usual.failureRateThreshold)
+        #expect(breaker.minimumNumberOfCalls == usual.minimumNumberOfCalls)
+        #expect(breaker.openDuration == usual.openDuration)
+        #expect(breaker.maximumOpenDuration == usual.maximumOpenDuration)
+        #expect(breaker.permittedNumberOfCallsInHalfOpenState == usual.permittedNumberOfCallsInHalfOpenState)
+    }
+
+    @Test func goesWithoutTheGuardsThatAreNone() throws {
+        let text =
+            "policies: { default: { retry: none, circuitBreaker: none, bulkhead: none, rateLimit: { rate: 5/min } } }"
+        let policy = try parse(minimal(text)).policy(forModule: "orders")
+        #expect(policy.retry == nil)
+        #expect(policy.retryBudget == nil)
+        #expect(policy.circuitBreaker == nil)
         #expect(policy.bulkhead == nil)
+        #expect(policy.rateLimit == RateLimit(5, per: .seconds(60)))
     }
 
     @Test func understandsAnchors() throws {

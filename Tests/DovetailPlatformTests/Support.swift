@@ -30,8 +30,7 @@ let sketch = """
     upstreams:
       legacy:
         servers: [http://10.0.0.5:3000, { url: http://10.0.0.6:3000, weight: 2 }]
-        loadBalancing: peak-ewma
-        healthCheck: { path: /health, interval: 5s, timeout: 1s }
+        loadBalancing: least-request
     policies:
       default:
         timeout: 15s
@@ -67,6 +66,16 @@ func issues(
         return error.issues.map(\.description)
     } catch {
         return ["\(error)"]
+    }
+}
+
+/// What is wrong with a file of any bytes.
+func issues(inBytes bytes: [UInt8]) -> [String] {
+    do {
+        _ = try PlatformConfiguration.parse(bytes)
+        return []
+    } catch {
+        return error.issues.map(\.description)
     }
 }
 

@@ -1,54 +1,59 @@
+import DovetailResilience
 import Foundation
 
 /// How a platform is deployed: what `platform.yaml` says, with a default for everything that it leaves out.
 ///
 /// A file is read as a whole or not at all: ``load(file:environment:modules:)`` throws all that is wrong with it at once. An unknown key
 /// is an error, as is one that has no effect.
-public struct PlatformConfiguration: Sendable, Hashable {
+public struct PlatformConfiguration: Sendable {
     /// The platform's name.
     public let platform: String
     /// The nodes, in the file's order: the first one is the one that runs unless another is named.
-    public let nodes: [NodeConfiguration]
+    public let nodes: [Node]
     /// The door from outside; nil: there is none.
-    public let gateway: GatewayConfiguration?
+    public let gateway: Gateway?
     /// The services outside of the platform that routes lead to, by name.
-    public let upstreams: [String: UpstreamConfiguration]
+    public let upstreams: [String: Upstream]
     /// The policies that the file names, with what they extend.
-    public let policies: [String: PolicyConfiguration]
+    public let policies: [String: CallPolicy]
     /// The policies of calls to modules that do not go under the policy `default`: module to policy.
     public let calls: [String: String]
     /// The operator's door.
-    public let admin: AdminConfiguration
+    public let admin: Admin
     /// What the platform tells about itself.
-    public let telemetry: TelemetryConfiguration
+    public let telemetry: Telemetry
     /// What the nodes know of each other.
-    public let security: SecurityConfiguration
+    public let security: Security
 }
 
 extension PlatformConfiguration {
     init(reading section: SectionReader) {
         _ = section.required("version", .formatVersion, "The version of this format.")
         platform = section.required("platform", .name, "The platform's name.")
-        nodes = section.required("nodes", .named("nodes by name", NodeConfiguration.type), "The processes, by name.")
-            .map(\.value)
+        nodes = section.required(
+            "nodes", .named("nodes by name", PlatformConfiguration.Node.type), "The processes, by name."
+        )
+        .map(\.value)
         gateway = section.optional(
-            "gateway", .section("a gateway section", GatewayConfiguration.init), "The one door from outside.")
+            "gateway", .section("a gateway section", PlatformConfiguration.Gateway.init), "The one door from outside.")
         upstreams = section.collection(
-            "upstreams", .named("upstreams by name", UpstreamConfiguration.type),
+            "upstreams", .named("upstreams by name", PlatformConfiguration.Upstream.type),
             "Services outside of the platform, by name."
         ).byName()
         policies = section.collection(
-            "policies", .named("policies by name", PolicyConfiguration.type), "How calls are made, by name."
+            "policies", .named("policies by name") { _ in CallPolicy.configurationType }, "How calls are made, by name."
         ).byName()
         calls = section.collection(
             "calls", .named("modules with their policies") { _ in .name }, "The policies of calls to modules."
         ).byName()
-        admin = section.section("admin", .section("an admin section", AdminConfiguration.init), "The operator's door.")
+        admin = section.section(
+            "admin", .section("an admin section", PlatformConfiguration.Admin.init), "The operator's door.")
         telemetry = section.section(
-            "telemetry", .section("a telemetry section", TelemetryConfiguration.init),
+            "telemetry", .section("a telemetry section", PlatformConfiguration.Telemetry.init),
             "What the platform tells about itself.")
         security = section.section(
-            "security", .section("a security section", SecurityConfiguration.init), "What the nodes know of each other."
+            "security", .section("a security section", PlatformConfiguration.Security.init),
+            "What the nodes know of each other."
         )
         if nodes.isEmpty { section.report("a platform has at least one node", key: "nodes") }
     }
@@ -125,19 +130,18 @@ extension PlatformConfiguration {
     }
 
     /// The node of this name.
-    public func node(named name: String) -> NodeConfiguration? { nodes.first { $0.name == name } }
+    public func node(named name: String) -> PlatformConfiguration.Node? { nodes.first { $0.name == name } }
 
     /// The policy of calls to a module: the one in `calls`, else `default`, else one of defaults.
-    public func policy(forModule module: String) -> PolicyConfiguration { policy(named: calls[module]) }
+    public func policy(forModule module: String) -> CallPolicy { policy(named: calls[module]) }
 
     /// The policy of calls to an upstream: its own, else `default`, else one of defaults.
-    public func policy(forUpstream upstream: String) -> PolicyConfiguration {
+    public func policy(forUpstream upstream: String) -> CallPolicy {
         policy(named: upstreams[upstream]?.policy)
     }
 
-    private func policy(named name: String?) -> PolicyConfiguration {
-        let name = name ?? "default"
-        return policies[name] ?? PolicyConfiguration.standard(name: name)
+    private func policy(named name: String?) -> CallPolicy {
+        policies[name ?? "default"] ?? CallPolicy()
     }
 }
 

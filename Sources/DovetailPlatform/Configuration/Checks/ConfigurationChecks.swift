@@ -5,12 +5,15 @@ struct ConfigurationChecks {
     let root: ConfigurationNode
     let issues: IssueCollector
 
+    /// Values that could not be read: one issue with them is enough.
+    private let unread: Set<ConfigurationPath>
     private let top = ConfigurationPath.top
 
     init(_ configuration: PlatformConfiguration, root: ConfigurationNode, issues: IssueCollector) {
         self.configuration = configuration
         self.root = root
         self.issues = issues
+        unread = issues.paths
     }
 
     func run(modules: [DeclaredModule]?) {
@@ -21,9 +24,9 @@ struct ConfigurationChecks {
         checkRoutes(modules)
     }
 
-    /// Reports about a value that the file holds and that was read; another issue with it is enough.
+    /// Reports about a value that the file holds and that was read.
     private func report(_ message: String, at path: ConfigurationPath) {
-        guard let node = root[path], !issues.contains(path) else { return }
+        guard let node = root[path], !unread.contains(path) else { return }
         issues.add(message, at: path, position: node.position)
     }
 
@@ -60,7 +63,7 @@ struct ConfigurationChecks {
     }
 
     private func checkAddresses() {
-        var listeners: [(path: ConfigurationPath, address: SocketAddress, url: ServerURL?)] = []
+        var listeners: [(path: ConfigurationPath, address: ListenAddress, url: ServerURL?)] = []
         for node in configuration.nodes {
             guard let listen = node.listen else { continue }
             let path = top.key("nodes").key(node.name)
@@ -158,8 +161,8 @@ struct ConfigurationChecks {
     }
 }
 
-extension RouteConfiguration {
-    fileprivate func sharesMethods(with other: RouteConfiguration) -> Bool {
+extension PlatformConfiguration.Route {
+    fileprivate func sharesMethods(with other: PlatformConfiguration.Route) -> Bool {
         methods.isEmpty || other.methods.isEmpty || !Set(methods).isDisjoint(with: other.methods)
     }
 }

@@ -54,7 +54,13 @@ struct ConfigurationDocument {
             let root = converter.convert(node, at: .top, depth: 0)
             return Outcome(root: root, issues: converter.issues)
         } catch {
-            let (message, position) = describe(error)
+            var (message, position) = describe(error)
+            if let position,
+                text.split(separator: "\n", omittingEmptySubsequences: false).dropFirst(position.line - 1)
+                    .first?.contains("${") == true
+            {
+                message += "; in braces or brackets ${NAME} needs quotes"
+            }
             return Outcome(issues: [(message, .top, position)])
         }
     }

@@ -51,8 +51,8 @@ final class IssueCollector {
         self.file = file
     }
 
-    /// Whether there is an issue with the value at `path` itself.
-    func contains(_ path: ConfigurationPath) -> Bool { found.contains { $0.path == path } }
+    /// The values that there is an issue with.
+    var paths: Set<ConfigurationPath> { Set(found.map(\.path)) }
 
     /// Notes an issue. Only the first one with this message at a position is kept: what a policy inherits is read again.
     func add(_ message: String, at path: ConfigurationPath, position: ConfigurationPosition?) {

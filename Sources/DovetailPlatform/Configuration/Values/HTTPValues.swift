@@ -11,11 +11,12 @@ enum HTTPToken {
 
 /// Parts of HTTP as a configuration file names them.
 extension ConfigurationType where Value == String {
-    /// A method (RFC 9110, 9.1), in capitals.
+    /// A method that the gateway forwards.
     static var method: ConfigurationType {
-        text("a method such as GET", pattern: "^[A-Z][A-Z-]{0,31}$", example: "GET") { text in
-            let isMethod = text.utf8.allSatisfy { (65...90).contains($0) || $0 == 45 } && text.utf8.first != 45
-            return isMethod && (1...32).contains(text.utf8.count) ? text : nil
+        let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        let schema: SchemaValue = ["enum": .array(methods.map(SchemaValue.string))]
+        return scalar("one of \(methods.joined(separator: ", "))", schema: schema, example: "GET") {
+            methods.contains($0) ? $0 : nil
         }
     }
 
@@ -45,7 +46,7 @@ extension ConfigurationType where Value == String {
     /// A host's name, without a port.
     static var hostName: ConfigurationType {
         text("a host name such as api.shop.example", pattern: "^[A-Za-z0-9.-]+$", example: "localhost") { text in
-            guard case .tcp(let host, _)? = SocketAddress(text + ":80"), host == text else { return nil }
+            guard case .tcp(let host, _)? = ListenAddress(text + ":80"), host == text else { return nil }
             return text.lowercased()
         }
     }
@@ -63,22 +64,23 @@ extension ConfigurationType where Value == String {
                     && ConfigurationName.isValid(String(segment.dropFirst().dropLast()))
                 guard isParameter || (segment == "**" && index == segments.count - 1) else { return nil }
             }
-            return segments.contains(".") || segments.contains("..") ? nil : text
+            let mixes = segments.last == "**" && segments.contains { $0.hasPrefix("{") }
+            return mixes || segments.contains(".") || segments.contains("..") ? nil : text
         }
     }
 }
 
-extension ConfigurationType where Value == RouteConfiguration.Authentication {
+extension ConfigurationType where Value == PlatformConfiguration.Route.Authentication {
     /// An authenticator's name, or `none`.
     static var routeAuthentication: ConfigurationType {
         text("an authenticator's name, or none", pattern: ConfigurationName.pattern, example: .none) { text in
             guard ConfigurationName.isValid(text) else { return nil }
-            return text == "none" ? RouteConfiguration.Authentication.none : .authenticator(text)
+            return text == "none" ? PlatformConfiguration.Route.Authentication.none : .authenticator(text)
         }
     }
 }
 
-extension ConfigurationType where Value == RouteRateLimit.Key {
+extension ConfigurationType where Value == PlatformConfiguration.RouteRateLimit.Key {
     /// What tells callers apart.
     static var rateLimitKey: ConfigurationType {
         text(

@@ -39,6 +39,16 @@ extension ConfigurationType where Value == Int {
         }
     }
 
+    /// A number for each second.
+    static var perSecond: ConfigurationType {
+        text("a rate a second such as 10/s", pattern: "^[0-9]{1,6}/s$", example: 10) { text in
+            guard text.hasSuffix("/s"), let number = Int(text.dropLast(2)), (0...999_999).contains(number),
+                "\(number)/s" == text
+            else { return nil }
+            return number
+        }
+    }
+
     /// A number of bytes.
     static func byteCount(_ range: ClosedRange<Int>) -> ConfigurationType {
         let schema: SchemaValue = [
@@ -111,14 +121,15 @@ extension ConfigurationType where Value == Bool {
 }
 
 extension ConfigurationType where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
-    /// One word of those that an enumeration has.
-    static func keyword(example: Value) -> ConfigurationType {
+    /// One word of those that an enumeration has; `reserved` ones have a meaning to come.
+    static func keyword(example: Value, reserved: [String] = []) -> ConfigurationType {
         let words = Value.allCases.map(\.rawValue)
         // A reader of YAML 1.1 takes a bare `off` for the boolean.
         let schema: SchemaValue = [
             "enum": .array(words.map(SchemaValue.string) + (words.contains("off") ? [false] : []))
         ]
-        return scalar("one of \(words.joined(separator: ", "))", schema: schema, example: example) {
+        let later = reserved.isEmpty ? "" : " (\(reserved.joined(separator: ", ")): not supported yet)"
+        return scalar("one of \(words.joined(separator: ", "))\(later)", schema: schema, example: example) {
             Value(rawValue: $0)
         }
     }

@@ -14,13 +14,14 @@ public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugSt
 }
 
 extension ConfigurationType where Value == Secret {
-    /// A secret of so many bytes at least, usually written as `${NAME}`.
+    /// A secret of so many visible ASCII characters at least (it may travel in a header), usually written as `${NAME}`.
     static func secret(minimumBytes: Int) -> ConfigurationType {
         text(
-            "a secret of at least \(minimumBytes) bytes, best written as ${NAME}", pattern: "^[^\\x00-\\x1f]+$",
+            "a secret of at least \(minimumBytes) visible ASCII characters, best written as ${NAME}",
+            pattern: "^[!-~]+$",
             example: Secret(""), isSecret: true
         ) { text in
-            text.utf8.count >= minimumBytes && text.utf8.allSatisfy { $0 >= 32 } ? Secret(text) : nil
+            text.utf8.count >= minimumBytes && text.utf8.allSatisfy { (33...126).contains($0) } ? Secret(text) : nil
         }
     }
 }

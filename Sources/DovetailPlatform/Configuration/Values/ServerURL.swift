@@ -21,7 +21,7 @@ public struct ServerURL: Sendable, Hashable, CustomStringConvertible {
         let afterHost = authority.lastIndex(of: "]") ?? authority.startIndex
         let hasPort = authority[afterHost...].contains(":")
         let standard = isSecure ? ":443" : ":80"
-        guard case .tcp(let host, let port)? = SocketAddress(hasPort ? String(authority) : authority + standard),
+        guard case .tcp(let host, let port)? = ListenAddress(hasPort ? String(authority) : authority + standard),
             !authority.hasPrefix(":"), !authority.isEmpty
         else { return nil }
         self.host = host
@@ -29,7 +29,7 @@ public struct ServerURL: Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String {
-        "\(isSecure ? "https" : "http")://\(SocketAddress.tcp(host: host, port: port))"
+        "\(isSecure ? "https" : "http")://\(ListenAddress.tcp(host: host, port: port))"
     }
 }
 
@@ -40,6 +40,16 @@ extension ConfigurationType where Value == ServerURL {
             "a URL such as http://10.0.0.5:3000, without a path",
             pattern: "^https?://([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?/?$",
             example: ServerURL.placeholder, parse: ServerURL.init)
+    }
+}
+
+extension ConfigurationType where Value == ServerURL {
+    /// The origin of a server that is called without TLS.
+    static var plainServerURL: ConfigurationType {
+        text(
+            "a URL such as http://10.0.0.5:3000, without a path (https is not supported yet)",
+            pattern: "^http://([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?/?$", example: ServerURL.placeholder
+        ) { text in ServerURL(text).flatMap { $0.isSecure ? nil : $0 } }
     }
 }
 

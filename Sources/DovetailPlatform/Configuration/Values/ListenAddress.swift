@@ -1,5 +1,5 @@
 /// Where a server listens: a TCP port, or a Unix socket whose file mode says who may connect.
-public enum SocketAddress: Sendable, Hashable, CustomStringConvertible {
+public enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     /// A port on a host; the host is a name or an IP address without brackets.
     case tcp(host: String, port: Int)
     /// A Unix socket at a path.
@@ -21,9 +21,9 @@ public enum SocketAddress: Sendable, Hashable, CustomStringConvertible {
         var host = text[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = host.dropFirst().dropLast()
-            guard host.contains(":"), host.utf8.allSatisfy(SocketAddress.isIPv6Byte) else { return nil }
+            guard host.contains(":"), host.utf8.allSatisfy(ListenAddress.isIPv6Byte) else { return nil }
         } else {
-            guard host.utf8.allSatisfy(SocketAddress.isHostByte) else { return nil }
+            guard host.utf8.allSatisfy(ListenAddress.isHostByte) else { return nil }
         }
         self = .tcp(host: host.isEmpty ? "0.0.0.0" : String(host), port: port)
     }
@@ -43,7 +43,7 @@ public enum SocketAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Whether two servers on one machine cannot listen on both.
-    func collides(with other: SocketAddress) -> Bool {
+    func collides(with other: ListenAddress) -> Bool {
         switch (self, other) {
         case (.unix(let path), .unix(let otherPath)): path == otherPath
         case (.tcp(let host, let port), .tcp(let otherHost, let otherPort)):
@@ -73,12 +73,12 @@ public enum SocketAddress: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-extension ConfigurationType where Value == SocketAddress {
+extension ConfigurationType where Value == ListenAddress {
     /// Where a server listens.
     static var address: ConfigurationType {
         text(
             "an address such as 127.0.0.1:8080, [::1]:8080, :8080 (every interface) or unix:path",
             pattern: "^(unix:.+|([A-Za-z0-9.-]*|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5})$",
-            example: .tcp(host: "127.0.0.1", port: 8080), parse: SocketAddress.init)
+            example: .tcp(host: "127.0.0.1", port: 8080), parse: ListenAddress.init)
     }
 }
