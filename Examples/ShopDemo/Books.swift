@@ -64,7 +64,9 @@ struct Books: Sendable {
             let same =
                 view.userID == order.user && view.status == order.status && view.cents == order.cents
                 && view.itemCount == order.items && view.reason == order.reason
-            if !same { findings.append("order \(order.id) is \(order.status) by the log, \(view.status) in the read model") }
+            if !same {
+                findings.append("order \(order.id) is \(order.status) by the log, \(view.status) in the read model")
+            }
         }
         for id in shown.keys where orders[id] == nil {
             findings.append("order \(id) is in the read model and not in the log")
@@ -80,7 +82,9 @@ struct Books: Sendable {
         switch event.type {
         case "order.created":
             guard let created = read(Created.self, event) else { return }
-            if orders[created.orderID] != nil { findingsWhileReading.append("order \(created.orderID) was created twice") }
+            if orders[created.orderID] != nil {
+                findingsWhileReading.append("order \(created.orderID) was created twice")
+            }
             orders[created.orderID] = Order(
                 id: created.orderID, user: created.userID, cents: created.cents,
                 items: created.lines.reduce(0) { $0 + $1.quantity }, correlationID: event.correlationID,
@@ -128,7 +132,9 @@ struct Books: Sendable {
                     findingsWhileReading.append(
                         "the stock of \(level.productID) went from \(before) to \(level.available) by \(change)")
                 }
-                if level.available < 0 { findingsWhileReading.append("the stock of \(level.productID) fell below zero") }
+                if level.available < 0 {
+                    findingsWhileReading.append("the stock of \(level.productID) fell below zero")
+                }
                 levels[level.productID] = level.available
             }
         }

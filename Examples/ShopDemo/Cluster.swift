@@ -75,7 +75,9 @@ final class Cluster: Sendable {
     /// Tells the nodes to stop, in the order in which requests come in, and waits for them.
     func stop() async {
         for node in nodes {
-            guard let process = processes.withLock({ $0.removeValue(forKey: node.name) }), process.isRunning else { continue }
+            guard let process = processes.withLock({ $0.removeValue(forKey: node.name) }), process.isRunning else {
+                continue
+            }
             process.terminate()
             process.waitUntilExit()
         }
@@ -121,7 +123,8 @@ final class Cluster: Sendable {
         for round in 0..<1200 {
             let sagas = try await admin(node) { try await $0.status(.init()) }.sagas
             let open = (sagas["running"] ?? 0) + (sagas["compensating"] ?? 0)
-            let line = "  \(sagas["completed"] ?? 0) confirmed, \(sagas["compensated"] ?? 0) compensated, \(open) under way"
+            let line =
+                "  \(sagas["completed"] ?? 0) confirmed, \(sagas["compensated"] ?? 0) compensated, \(open) under way"
             if open == 0 {
                 if line != last { say(line) }
                 return

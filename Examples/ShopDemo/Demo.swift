@@ -67,7 +67,8 @@ struct Demo: AsyncParsableCommand {
 
     private func show(_ cluster: Cluster, _ gateway: Gate) async throws -> Bool {
         say("Sending \(orders) orders from \(customers) customers at a time through \(gateway.address) …")
-        let traffic = Traffic(gateway: gateway, tokens: try await cluster.tokens(), orders: orders, customers: customers)
+        let traffic = Traffic(
+            gateway: gateway, tokens: try await cluster.tokens(), orders: orders, customers: customers)
         let sent = try await withThrowingTaskGroup(of: Traffic.Result?.self) { group in
             group.addTask { try await traffic.run() }
             group.addTask {

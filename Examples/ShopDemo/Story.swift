@@ -21,7 +21,9 @@ struct Story: Sendable {
     }
 
     private func tell(_ order: Books.Order, _ title: String) async throws {
-        say("\n\(title): \(order.id), \(order.status)\(order.reason.map { " (\($0))" } ?? ""), trace \(order.traceID ?? "–")")
+        say(
+            "\n\(title): \(order.id), \(order.status)\(order.reason.map { " (\($0))" } ?? ""), trace \(order.traceID ?? "–")"
+        )
         guard let trace = order.traceID else { return }
         var spans: [FinishedSpan] = []
         for node in cluster.nodes {

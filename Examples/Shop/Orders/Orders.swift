@@ -20,7 +20,9 @@ let orders = Module("orders", provides: OrdersAPI()) { orders in
             or: OrdersAPI.notFound("you have no order \(input.id)"))
     }
     orders.handle(\.ofUser) { input, context in
-        guard try context.customer == input.id else { throw OrdersAPI.notYours("only your own orders are shown to you") }
+        guard try context.customer == input.id else {
+            throw OrdersAPI.notYours("only your own orders are shown to you")
+        }
         let limit = min(max(input.limit ?? 50, 1), 1000)
         return .init(
             orders: try await context.rows(
@@ -39,7 +41,9 @@ extension HandlerContext {
     /// Who the call is for, as the gateway authenticated it.
     fileprivate var customer: String {
         get throws {
-            guard let principal = self.principal else { throw Problem("unauthenticated", status: 401)("a customer's token is needed") }
+            guard let principal = self.principal else {
+                throw Problem("unauthenticated", status: 401)("a customer's token is needed")
+            }
             return principal.subject
         }
     }

@@ -28,7 +28,9 @@ struct Weather: Sendable {
     func beforeWork() async throws {
         if hanging { try await Task.sleep(for: .seconds(3600)) }
         if Double.random(in: 0..<1) < slow { try await Task.sleep(for: .milliseconds(400)) }
-        if Double.random(in: 0..<1) < failing { throw Problem("bank-unavailable", status: 503)("the bank does not answer") }
+        if Double.random(in: 0..<1) < failing {
+            throw Problem("bank-unavailable", status: 503)("the bank does not answer")
+        }
     }
 
     /// It was done, and the answer does not come through.

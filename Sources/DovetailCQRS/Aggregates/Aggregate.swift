@@ -53,7 +53,8 @@ public struct Aggregate<State: Wire>: Sendable {
     func apply(_ event: StoredEvent, to state: inout State) throws {
         let identity = EventIdentity(event.type, event.version)
         guard let applier = appliers[identity] else {
-            throw AggregateError(event: identity, stream: event.stream?.name ?? category, reason: "it has no apply for it")
+            throw AggregateError(
+                event: identity, stream: event.stream?.name ?? category, reason: "it has no apply for it")
         }
         do {
             applier.apply(&state, try applier.decode(event.data))

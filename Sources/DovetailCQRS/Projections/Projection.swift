@@ -47,8 +47,12 @@ public struct Projection: Sendable {
     var tableNames: [String] {
         tables.compactMap { statement in
             var words = statement.text.split(whereSeparator: { $0.isWhitespace || $0 == "(" }).map(String.init)[...]
-            guard words.popFirst()?.uppercased() == "CREATE", words.popFirst()?.uppercased() == "TABLE" else { return nil }
-            if words.starts(with: ["IF", "NOT", "EXISTS"], by: { $0.uppercased() == $1 }) { words = words.dropFirst(3) }
+            guard words.popFirst()?.uppercased() == "CREATE", words.popFirst()?.uppercased() == "TABLE" else {
+                return nil
+            }
+            if words.starts(with: ["IF", "NOT", "EXISTS"], by: { $0.uppercased() == $1 }) {
+                words = words.dropFirst(3)
+            }
             return words.first
         }
     }

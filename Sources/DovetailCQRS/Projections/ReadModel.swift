@@ -39,8 +39,10 @@ public final class ReadModel: Service {
                     Int.self, "SELECT version FROM dovetail_projections WHERE name = \(projection.name)")
                 let cursor = try Cursor.load(projection.name, in: transaction)
                 let reason: String? =
-                    if built == nil { nil
-                    } else if built != projection.version { "its version changed"
+                    if built == nil {
+                        nil
+                    } else if built != projection.version {
+                        "its version changed"
                     } else if let cursor, cursor.log != identity.log || cursor.epoch != identity.epoch {
                         "the log was restored or replaced"
                     } else if let cursor, cursor.scanned > head { "it is ahead of its log" } else { nil }

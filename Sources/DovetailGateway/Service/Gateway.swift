@@ -87,7 +87,9 @@ public final class Gateway: Service {
         let homes = Dictionary(uniqueKeysWithValues: workers.map { (ObjectIdentifier($0.eventLoop), $0) })
         let channel = try await listener.channel(on: group) { channel in
             channel.eventLoop.makeCompletedFuture {
-                guard let worker = homes[ObjectIdentifier(channel.eventLoop)] else { throw ChannelError.operationUnsupported }
+                guard let worker = homes[ObjectIdentifier(channel.eventLoop)] else {
+                    throw ChannelError.operationUnsupported
+                }
                 try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker.value))
             }
         }

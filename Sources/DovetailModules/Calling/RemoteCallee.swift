@@ -42,7 +42,9 @@ package struct RemoteCallee: Callee {
         }
     }
 
-    private func answer<Input, Output>(_ endpoint: Endpoint<Input, Output>, _ response: RawResponse) async throws -> Output {
+    private func answer<Input, Output>(_ endpoint: Endpoint<Input, Output>, _ response: RawResponse) async throws
+        -> Output
+    {
         guard response.status.kind == .successful else {
             throw await problem(response)
         }
@@ -114,7 +116,9 @@ struct CallRequest {
         if let text = try? JSON.decode(String.self, from: Array(json)) { return [text] }
         let text = String(decoding: json, as: UTF8.self)
         if text == "null" { return [] }
-        if json.first == UInt8(ascii: "["), let texts = try? JSON.decode([String].self, from: Array(json)) { return texts }
+        if json.first == UInt8(ascii: "["), let texts = try? JSON.decode([String].self, from: Array(json)) {
+            return texts
+        }
         if json.first == UInt8(ascii: "["), let numbers = try? JSON.decode([Double].self, from: Array(json)) {
             return numbers.map { $0 == $0.rounded() ? String(Int64($0)) : String($0) }
         }

@@ -141,7 +141,9 @@ public struct EndpointTable: RawHandler {
     private func supervised<Value: Sendable>(
         _ call: CallContext, _ endpoint: EndpointDescription, _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
-        guard let deadline = call.deadline else { return try await CallContext.$current.withValue(call, operation: body) }
+        guard let deadline = call.deadline else {
+            return try await CallContext.$current.withValue(call, operation: body)
+        }
         return try await CallContext.$current.withValue(call) {
             try await withDeadline(deadline, callee: endpoint.contract.name, operation: body)
         }

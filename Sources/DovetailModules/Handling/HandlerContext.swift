@@ -99,7 +99,9 @@ public struct HandlerContext: Sendable {
         if let after = call.after {
             guard let parsed = LogPosition(after) else {
                 throw Problem.invalidInput([
-                    .init(pointer: "header:dovetail-after", expected: "expected a position as a Dovetail-Position header gave it")
+                    .init(
+                        pointer: "header:dovetail-after",
+                        expected: "expected a position as a Dovetail-Position header gave it")
                 ])
             }
             position = parsed

@@ -20,7 +20,9 @@ package struct HandlerEntry: Sendable {
             do {
                 input = try JSON.decode(Input.self, from: body, fields: fields)
             } catch let error as JSONError {
-                throw Problem.invalidInput([.init(pointer: error.pointer, expected: "expected \(error.expected), found \(error.found)")])
+                throw Problem.invalidInput([
+                    .init(pointer: error.pointer, expected: "expected \(error.expected), found \(error.found)")
+                ])
             }
             return try endpoint.answer.encode(try await handler(input, context))
         }

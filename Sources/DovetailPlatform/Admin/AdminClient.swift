@@ -5,7 +5,8 @@ import DovetailResilience
 
 extension PlatformConfiguration {
     /// A client of a running node's admin door, and the connection to close after use.
-    package func adminClient(of node: String, in folder: String) -> (client: Client<AdminAPI>, transport: HTTPTransport) {
+    package func adminClient(of node: String, in folder: String) -> (client: Client<AdminAPI>, transport: HTTPTransport)
+    {
         AdminAPI.client(at: adminAddress(of: node, in: folder))
     }
 }

@@ -49,7 +49,8 @@ struct NodeDoor: RawHandler {
         switch request.path {
         case "/health/live", "/health/ready":
             return RawResponse(
-                status: .ok, headers: [.contentType: "application/json"], body: .bytes(Array("{\"status\":\"up\"}".utf8)))
+                status: .ok, headers: [.contentType: "application/json"],
+                body: .bytes(Array("{\"status\":\"up\"}".utf8)))
         case "/openapi.json":
             return node.openAPI()
         default:

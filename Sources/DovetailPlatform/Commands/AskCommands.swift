@@ -34,7 +34,9 @@ struct NodeOptions: ParsableArguments {
         } catch {
             try? await transport.shutdown()
             if let error = error as? CallError, error.code == .unreachable {
-                complain("node '\(name)' is not running: nothing answers at \(configuration.adminAddress(of: name, in: options.folder))")
+                complain(
+                    "node '\(name)' is not running: nothing answers at \(configuration.adminAddress(of: name, in: options.folder))"
+                )
                 throw ExitCode(Exit.unavailable)
             }
             complain("\(error)")
@@ -51,7 +53,8 @@ struct EventsCommand<Program: Platform>: AsyncParsableCommand {
 
     struct Tail: AsyncParsableCommand {
         static var configuration: CommandConfiguration {
-            CommandConfiguration(commandName: "tail", abstract: "Prints events in the order of the log, and those to come.")
+            CommandConfiguration(
+                commandName: "tail", abstract: "Prints events in the order of the log, and those to come.")
         }
 
         @OptionGroup var node: NodeOptions
@@ -81,7 +84,9 @@ struct EventsCommand<Program: Platform>: AsyncParsableCommand {
                         say(String(decoding: try JSON.encode(event), as: UTF8.self))
                     } else {
                         let data = String(decoding: try JSON.encode(event.data), as: UTF8.self)
-                        say("\(event.number)  \(event.time.clock)  \(event.type)  \(event.stream ?? event.key)  \(data)")
+                        say(
+                            "\(event.number)  \(event.time.clock)  \(event.type)  \(event.stream ?? event.key)  \(data)"
+                        )
                     }
                 }
             }
@@ -149,7 +154,9 @@ struct SagasCommand<Program: Platform>: AsyncParsableCommand {
                 for entry in detail.journal {
                     let attempt = entry.attempt > 1 ? " (attempt \(entry.attempt))" : ""
                     let detail = entry.detail.map { "  \($0)" } ?? ""
-                    say("  \(entry.finishedAt.clock)  \(entry.kind.rawValue) \(entry.step): \(entry.outcome.rawValue)\(attempt)\(detail)")
+                    say(
+                        "  \(entry.finishedAt.clock)  \(entry.kind.rawValue) \(entry.step): \(entry.outcome.rawValue)\(attempt)\(detail)"
+                    )
                 }
             }
         }
@@ -201,11 +208,15 @@ struct StatusCommand<Program: Platform>: AsyncParsableCommand {
             say("\(status.platform): node \(status.node) with \(status.modules.joined(separator: ", "))")
             say("log: head \(status.head), durable on \(status.durability)")
             for view in status.views {
-                say("view \(view.projection): at \(view.scanned), \(status.head - view.scanned) behind" + (view.blocked.map { ", blocked by \($0)" } ?? ""))
+                say(
+                    "view \(view.projection): at \(view.scanned), \(status.head - view.scanned) behind"
+                        + (view.blocked.map { ", blocked by \($0)" } ?? ""))
             }
             for (state, count) in status.sagas.sorted(by: { $0.key < $1.key }) { say("sagas \(state): \(count)") }
             for calls in status.calls {
-                say("calls to \(calls.callee): \(calls.calls), \(calls.failed) failed, \(calls.retries) retries, circuit opened \(calls.circuitOpenings) times")
+                say(
+                    "calls to \(calls.callee): \(calls.calls), \(calls.failed) failed, \(calls.retries) retries, circuit opened \(calls.circuitOpenings) times"
+                )
             }
         }
     }

@@ -29,7 +29,9 @@ struct NodesCommand<Program: Platform>: AsyncParsableCommand {
             if json {
                 say(String(decoding: try JSON.encode(line), as: UTF8.self))
             } else {
-                say("\(line.name)  \(line.modules.joined(separator: ", "))  admin \(line.admin)" + (gateway.map { "  gateway \($0)" } ?? ""))
+                say(
+                    "\(line.name)  \(line.modules.joined(separator: ", "))  admin \(line.admin)"
+                        + (gateway.map { "  gateway \($0)" } ?? ""))
             }
         }
     }

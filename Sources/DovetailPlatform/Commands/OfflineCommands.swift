@@ -55,7 +55,8 @@ struct OpenAPICommand<Program: Platform>: AsyncParsableCommand {
     func run() async throws {
         let catalog = ModuleCatalog(Program.modules)
         if let unknown = modules.first(where: { catalog.parts[$0] == nil }) {
-            complain("there is no module '\(unknown)'; there are \(catalog.modules.map(\.name).joined(separator: ", "))")
+            complain(
+                "there is no module '\(unknown)'; there are \(catalog.modules.map(\.name).joined(separator: ", "))")
             throw ExitCode(Exit.failure)
         }
         let chosen = catalog.modules.filter { modules.isEmpty || modules.contains($0.name) }

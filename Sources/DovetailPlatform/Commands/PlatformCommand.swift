@@ -9,7 +9,8 @@ struct PlatformCommand<Program: Platform>: AsyncParsableCommand {
             subcommands: [
                 RunCommand<Program>.self, CheckCommand<Program>.self, RoutesCommand<Program>.self,
                 EventsCommand<Program>.self, SagasCommand<Program>.self, TraceCommand<Program>.self,
-                StatusCommand<Program>.self, NodesCommand<Program>.self, OpenAPICommand<Program>.self, TokenCommand<Program>.self,
+                StatusCommand<Program>.self, NodesCommand<Program>.self, OpenAPICommand<Program>.self,
+                TokenCommand<Program>.self,
             ])
     }
 }

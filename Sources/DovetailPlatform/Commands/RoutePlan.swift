@@ -53,7 +53,8 @@ struct RoutePlan {
     private func access(_ route: Route) -> String {
         switch route.authentication {
         case .none: "open to all"
-        case .named(let name): name + (route.scopes.isEmpty ? "" : " with \(route.scopes.sorted().joined(separator: " "))")
+        case .named(let name):
+            name + (route.scopes.isEmpty ? "" : " with \(route.scopes.sorted().joined(separator: " "))")
         }
     }
 
@@ -63,6 +64,7 @@ struct RoutePlan {
         guard words.count == 2, let gateway else {
             throw ValidationError("a request is a method and a path, as 'GET /api/orders/7'")
         }
-        return "\(gateway.explain(method: String(words[0]), path: String(words[1])))".split(separator: "\n").map(String.init)
+        return "\(gateway.explain(method: String(words[0]), path: String(words[1])))".split(separator: "\n").map(
+            String.init)
     }
 }

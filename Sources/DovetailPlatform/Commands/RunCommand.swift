@@ -55,10 +55,14 @@ extension Node {
     /// What a person wants to know when a node comes up.
     fileprivate var summary: String {
         var lines = ["\(configuration.platform): node \(name) with \(runtimes.map(\.module).joined(separator: ", "))"]
-        if let gateway = configuration.gateway, gateway.node == name { lines.append("  gateway  http://\(gateway.listen)") }
+        if let gateway = configuration.gateway, gateway.node == name {
+            lines.append("  gateway  http://\(gateway.listen)")
+        }
         if let listen = placement.listen { lines.append("  modules  http://\(listen)  (for the other nodes)") }
         lines.append("  admin    \(adminAddress)")
-        lines.append("  log      \(store.log.durability == .disk ? "fsync before each answer" : store.log.durability.rawValue), head \(store.log.head)")
+        lines.append(
+            "  log      \(store.log.durability == .disk ? "fsync before each answer" : store.log.durability.rawValue), head \(store.log.head)"
+        )
         return lines.joined(separator: "\n")
     }
 }

@@ -16,7 +16,7 @@ final class CallPolicies: Sendable {
     func executor(for module: String) -> PolicyExecutor {
         executors.withLock { executors in
             if let known = executors[module] { return known }
-            let executor = PolicyExecutor(callee: module, policy: configuration.policy(for: module)) { event in
+            let executor = PolicyExecutor(callee: module, policy: configuration.policy(forModule: module)) { event in
                 if case .circuit(let transition) = event {
                     Logger(label: "dovetail.calls").warning(
                         "a circuit breaker changed its state",

@@ -52,7 +52,7 @@ final class CalleeDirectory: Sendable {
     }
 }
 
-extension NodeConfiguration {
+extension PlatformConfiguration.Node {
     /// Where other nodes reach this one; nil if they cannot.
     var address: HTTPAddress? {
         url.map { .tcp(host: $0.host, port: $0.port) } ?? listen?.httpAddress

@@ -9,7 +9,7 @@ import HTTPTypes
 /// Makes the data plane's configuration out of the platform's: contracts become routes.
 struct GatewayAssembly {
     let configuration: PlatformConfiguration
-    let gateway: GatewayConfiguration
+    let gateway: PlatformConfiguration.Gateway
     let catalog: ModuleCatalog
     let node: String
     let table: EndpointTable
@@ -21,12 +21,14 @@ struct GatewayAssembly {
         return try Gateway(compiled, onRequestFinished: recorder)
     }
 
-    func compile() throws -> DovetailGateway.GatewayConfiguration {
+    func compile() throws -> GatewayConfiguration {
         guard case .tcp(let host, let port) = gateway.listen else {
             throw PlatformError("the gateway listens on TCP, not on a Unix socket")
         }
         var upstreams: [String: DovetailGateway.Upstream] = [:]
-        for upstream in configuration.upstreams.values { upstreams[upstream.name] = try upstream.compiled() }
+        for upstream in configuration.upstreams.values {
+            upstreams[upstream.name] = try upstream.compiled(configuration.policy(forUpstream: upstream.name))
+        }
         var routes: [DovetailGateway.Route] = []
         for (index, route) in gateway.routes.enumerated() {
             switch route.target {
@@ -61,7 +63,7 @@ struct GatewayAssembly {
             authenticators[name] = try authenticator.compiled(in: folder)
         }
         let limits = gateway.limits
-        let compiled = DovetailGateway.GatewayConfiguration(
+        let compiled = GatewayConfiguration(
             listen: .init(host: host, port: port), routes: routes, upstreams: Array(upstreams.values),
             authenticators: authenticators,
             headLimits: .init(bytes: limits.headerBytes, fields: limits.headerFields, target: limits.targetBytes),
@@ -73,7 +75,8 @@ struct GatewayAssembly {
 
     /// A contract's endpoint below the route's path: what is retried, asked for and waited for is the contract's word.
     private func compile(
-        _ route: RouteConfiguration, _ endpoint: EndpointDescription, to destination: DovetailGateway.Route.Destination
+        _ route: PlatformConfiguration.Route, _ endpoint: EndpointDescription,
+        to destination: DovetailGateway.Route.Destination
     ) throws -> DovetailGateway.Route {
         let prefix = route.path == "/" ? "" : route.path
         let timeout = [route.timeout, endpoint.timeout].compactMap { $0 }.min() ?? .seconds(15)
@@ -88,7 +91,7 @@ struct GatewayAssembly {
     }
 
     private func compile(
-        _ route: RouteConfiguration, id: String, to destination: DovetailGateway.Route.Destination
+        _ route: PlatformConfiguration.Route, id: String, to destination: DovetailGateway.Route.Destination
     ) throws -> DovetailGateway.Route {
         DovetailGateway.Route(
             id: id, host: route.host, methods: Set(route.methods.compactMap { HTTPRequest.Method($0) }),
@@ -99,7 +102,7 @@ struct GatewayAssembly {
     }
 }
 
-extension RouteConfiguration.Authentication {
+extension PlatformConfiguration.Route.Authentication {
     fileprivate var compiled: DovetailGateway.Route.Authentication {
         switch self {
         case .none: .none
@@ -108,7 +111,7 @@ extension RouteConfiguration.Authentication {
     }
 }
 
-extension RouteConfiguration.Rewrite {
+extension PlatformConfiguration.Route.Rewrite {
     fileprivate var compiled: DovetailGateway.Route.Rewrite {
         switch self {
         case .stripPrefix(let prefix): .stripPrefix(prefix)
@@ -117,7 +120,7 @@ extension RouteConfiguration.Rewrite {
     }
 }
 
-extension RouteRateLimit {
+extension PlatformConfiguration.RouteRateLimit {
     fileprivate var compiled: DovetailGateway.Route.Limit {
         switch key {
         case .principal: .init(limit, by: .principal)
@@ -127,10 +130,11 @@ extension RouteRateLimit {
     }
 }
 
-extension CORSConfiguration {
+extension PlatformConfiguration.CORS {
     fileprivate var compiled: CORSPolicy {
         var policy = CORSPolicy(
-            allowOrigins: Set(allowOrigins), allowMethods: Set(allowMethods.compactMap { HTTPRequest.Method($0) }),
+            allowOrigins: Set(allowOrigins),
+            allowMethods: Set(allowMethods.compactMap { HTTPRequest.Method(rawValue: $0) }),
             allowCredentials: allowCredentials, maxAge: maxAge)
         if !allowHeaders.isEmpty { policy.allowHeaders = allowHeaders }
         if !exposeHeaders.isEmpty { policy.exposeHeaders = exposeHeaders }
@@ -138,15 +142,11 @@ extension CORSConfiguration {
     }
 }
 
-extension AuthenticatorConfiguration {
+extension PlatformConfiguration.Authenticator {
     fileprivate func compiled(in folder: String) throws -> DovetailGateway.Authenticator {
         guard case .jwt(let jwt) = self else { throw PlatformError("unknown authenticator") }
-        let algorithms = Set(jwt.algorithms.compactMap { DovetailGateway.JWTConfiguration.Algorithm(rawValue: $0.rawValue) })
-        guard algorithms.count == jwt.algorithms.count, let audience = jwt.audience.first, jwt.audience.count == 1 else {
-            throw PlatformError(
-                "the gateway verifies HS256, RS256 and ES256 for one audience; another was asked for in 'jwt'")
-        }
-        let key: DovetailGateway.JWTConfiguration.Key
+        let algorithms = Set(jwt.algorithms.compactMap { JWTConfiguration.Algorithm(rawValue: $0.rawValue) })
+        let key: JWTConfiguration.Key
         switch jwt.keys {
         case .secret(let secret): key = .secret(Array(secret.revealed.utf8))
         case .jwks(let json): key = .jwks(json: json)
@@ -156,7 +156,7 @@ extension AuthenticatorConfiguration {
             key = algorithms.contains(.es256) ? .ecdsa(pem: pem) : .rsa(pem: pem)
         }
         return .jwt(
-            .init(issuer: jwt.issuer, audience: audience, algorithms: algorithms, keys: [key], leeway: jwt.leeway))
+            .init(issuer: jwt.issuer, audience: jwt.audience, algorithms: algorithms, keys: [key], leeway: jwt.leeway))
     }
 
     private func text(of path: String) throws -> String {

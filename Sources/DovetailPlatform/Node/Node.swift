@@ -46,7 +46,8 @@ package struct Node: Sendable {
     ) async throws -> Node {
         guard let placement = configuration.nodes.first(where: { $0.name == name }) else {
             throw PlatformError(
-                "there is no node '\(name)'; platform.yaml has \(configuration.nodes.map(\.name).joined(separator: ", "))")
+                "there is no node '\(name)'; platform.yaml has \(configuration.nodes.map(\.name).joined(separator: ", "))"
+            )
         }
         let catalog = ModuleCatalog(modules)
         let store = try Store.open(placement.store, in: options.folder)
@@ -65,7 +66,8 @@ package struct Node: Sendable {
                     views: try store.views(module: module.name), commands: commands)
                 if let missing = runtime.parts.unhandled.first {
                     throw PlatformError(
-                        "the module '\(module.name)' promises '\(missing.key)' (\(missing.name)) and handles it nowhere")
+                        "the module '\(module.name)' promises '\(missing.key)' (\(missing.name)) and handles it nowhere"
+                    )
                 }
                 runtimes.append(runtime)
             }
@@ -99,7 +101,9 @@ package struct Node: Sendable {
         services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
         services.append(telemetry)
         services.append(AdminDoor(node: self))
-        if let listen = placement.listen { services.append(HTTPServer(listen.httpAddress, handler: NodeDoor(node: self))) }
+        if let listen = placement.listen {
+            services.append(HTTPServer(listen.httpAddress, handler: NodeDoor(node: self)))
+        }
         if let prometheus = configuration.telemetry.prometheus.listen {
             services.append(HTTPServer(prometheus.httpAddress, handler: MetricsDoor(node: self)))
         }
@@ -115,7 +119,7 @@ package struct Node: Sendable {
         await store.close()
     }
 
-    var placement: NodeConfiguration {
+    var placement: PlatformConfiguration.Node {
         configuration.nodes.first { $0.name == name } ?? configuration.nodes[0]
     }
 
@@ -133,7 +137,7 @@ extension PlatformConfiguration {
     }
 }
 
-extension SocketAddress {
+extension ListenAddress {
     var httpAddress: HTTPAddress {
         switch self {
         case .tcp(let host, let port): .tcp(host: host, port: port)

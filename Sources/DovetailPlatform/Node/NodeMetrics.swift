@@ -79,11 +79,14 @@ extension GatewayMetrics {
         func byName(_ name: String, _ help: String, _ label: String, _ values: [String: UInt64]) -> PrometheusFamily {
             PrometheusFamily(
                 name: name, help: help, kind: .counter,
-                samples: values.sorted { $0.key < $1.key }.map { .init(labels: [(label, $0.key)], value: Double($0.value)) })
+                samples: values.sorted { $0.key < $1.key }.map {
+                    .init(labels: [(label, $0.key)], value: Double($0.value))
+                })
         }
         return [
             PrometheusFamily(
-                name: "dovetail_gateway_requests_total", help: "Requests, by route and class of status.", kind: .counter,
+                name: "dovetail_gateway_requests_total", help: "Requests, by route and class of status.",
+                kind: .counter,
                 samples: requests),
             PrometheusFamily(
                 name: "dovetail_gateway_request_duration_seconds",
@@ -93,7 +96,8 @@ extension GatewayMetrics {
                 Dictionary(uniqueKeysWithValues: rejected.map { ($0.key.rawValue, $0.value) })),
             byName("dovetail_gateway_upstream_errors_total", "Attempts without an answer.", "upstream", upstreamErrors),
             byName("dovetail_gateway_retries_total", "Attempts after a request's first.", "upstream", retries),
-            byName("dovetail_gateway_circuit_openings_total", "Circuit breakers that opened.", "upstream", breakerOpenings),
+            byName(
+                "dovetail_gateway_circuit_openings_total", "Circuit breakers that opened.", "upstream", breakerOpenings),
             PrometheusFamily(
                 name: "dovetail_gateway_connections", help: "Client connections that are open.", kind: .gauge,
                 samples: [.init(value: Double(openClientConnections))]),

@@ -7,13 +7,14 @@ enum Store: Sendable {
     case sqlite(SQLiteStore)
     case memory(MemoryStore)
 
-    static func open(_ configuration: StoreConfiguration, in folder: String) throws -> Store {
+    static func open(_ configuration: PlatformConfiguration.Store, in folder: String) throws -> Store {
         switch configuration.engine {
         case .memory: return .memory(try MemoryStore())
         case .sqlite:
             var options = SQLiteStore.Options()
             options.durability = configuration.durability == .full ? .disk : .operatingSystem
-            return .sqlite(try SQLiteStore.open(resolve(configuration.path ?? "data/main.db", in: folder), options: options))
+            return .sqlite(
+                try SQLiteStore.open(resolve(configuration.path ?? "data/main.db", in: folder), options: options))
         }
     }
 

@@ -28,7 +28,9 @@ struct ModuleCatalog: Sendable {
         modules.map { module in
             DeclaredModule(
                 name: module.name,
-                contracts: (parts[module.name]?.contracts ?? []).map { ContractReference(name: $0.name, major: $0.version) })
+                contracts: (parts[module.name]?.contracts ?? []).map {
+                    ContractReference(name: $0.name, major: $0.version)
+                })
         }
     }
 

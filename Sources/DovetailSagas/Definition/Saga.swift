@@ -54,7 +54,8 @@ public struct Saga<State: Wire>: Sendable {
         do action: @escaping @Sendable (State) async throws -> Result
     ) -> Self {
         adding(
-            SagaStep(name: name, work: .action { state, _ in state[keyPath: result] = try await action(state) }, undo: nil))
+            SagaStep(
+                name: name, work: .action { state, _ in state[keyPath: result] = try await action(state) }, undo: nil))
     }
 
     /// The same saga with a further step without a result.

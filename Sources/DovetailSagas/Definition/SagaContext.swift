@@ -1,5 +1,5 @@
-import DovetailContracts
 import DovetailCQRS
+import DovetailContracts
 import DovetailCore
 import DovetailEvents
 import Synchronization

@@ -64,7 +64,8 @@ public struct SagaJournal: Sendable {
     }
 
     /// Instances, the youngest first; of one saga and in one status, if given.
-    public func instances(saga: String? = nil, status: SagaStatus? = nil, limit: Int = 100) async throws -> [SagaRecord] {
+    public func instances(saga: String? = nil, status: SagaStatus? = nil, limit: Int = 100) async throws -> [SagaRecord]
+    {
         try await log.snapshot { snapshot in
             try snapshot.rows(
                 SagaRecord.self,
@@ -80,7 +81,8 @@ public struct SagaJournal: Sendable {
     public func counts() async throws -> [SagaStatus: Int] {
         struct Row: Decodable { var status: SagaStatus, count: Int }
         return try await log.snapshot { snapshot in
-            let rows = try snapshot.rows(Row.self, "SELECT status, COUNT(*) AS count FROM dovetail_sagas GROUP BY status")
+            let rows = try snapshot.rows(
+                Row.self, "SELECT status, COUNT(*) AS count FROM dovetail_sagas GROUP BY status")
             return Dictionary(rows.map { ($0.status, $0.count) }, uniquingKeysWith: +)
         }
     }
@@ -126,8 +128,9 @@ public struct SagaJournal: Sendable {
                     due_at = \(record.dueAt), problem = \(record.problem), updated_at = \(record.updatedAt)
                 WHERE id = \(record.id)
                 """)
-            let last = try transaction.row(
-                Int.self, "SELECT COUNT(*) FROM dovetail_saga_journal WHERE id = \(record.id)") ?? 0
+            let last =
+                try transaction.row(
+                    Int.self, "SELECT COUNT(*) FROM dovetail_saga_journal WHERE id = \(record.id)") ?? 0
             for (index, entry) in entries.enumerated() {
                 var numbered = entry
                 numbered.sequence = last + index + 1
