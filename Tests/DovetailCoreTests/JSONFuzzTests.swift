@@ -53,7 +53,7 @@ import Testing
     @Test(arguments: 0..<4)
     func noInputCrashesAndWhatIsReadIsWrittenBack(seed: UInt64) throws {
         var generator = Seeded(state: seed)
-        for _ in 0..<50_000 {
+        for _ in 0..<25_000 {
             let bytes = Self.mutated(&generator)
             _ = try? JSON.members(of: bytes)
             _ = try? JSON.decode(Order.self, from: bytes)
