@@ -54,6 +54,24 @@ import Testing
         #expect(phases.values == [.halfOpen, .closed])
     }
 
+    @Test func aTransitionThatAnObserverCausesIsToldAfterTheOneItHears() async throws {
+        let clock = ManualClock()
+        let heard = Collector<String>()
+        let own = Collector<CircuitBreaker>()
+        let breaker = await opened(clock: clock) { transition in
+            heard.append("begin \(transition.to)")
+            for breaker in own.values where transition.to == .halfOpen {
+                for _ in 0..<2 { (try? breaker.permit(at: transition.at))?.report(.failure, at: transition.at) }
+            }
+            heard.append("end \(transition.to)")
+        }
+        own.append(breaker)
+        clock.advance(by: .seconds(1))
+        _ = try breaker.permit(at: clock.now)
+        #expect(
+            heard.values == ["begin open", "end open", "begin halfOpen", "end halfOpen", "begin open", "end open"])
+    }
+
     @Test func halfOpenLetsExactlyItsNumberThroughHoweverManyAsk() async {
         let clock = ManualClock()
         let breaker = await opened(clock: clock)
@@ -116,6 +134,26 @@ import Testing
         }
         for _ in 0..<3 { try await breaker.withPermit {} }
         #expect(breaker.snapshot.phase == .closed)
+    }
+
+    @Test func whatFailsAfterItsCallerWasCancelledSaysNothing() async {
+        let clock = ManualClock()
+        let breaker = CircuitBreaker(callee: "orders", clock: clock)
+        for _ in 0..<30 {
+            let started = Latch()
+            let call = Task {
+                try await breaker.withPermit {
+                    started.signal()
+                    // As a transport does that reports its cancellation in its own words.
+                    do { try await clock.sleep(for: .seconds(1)) } catch { throw CallError.lost }
+                }
+            }
+            await started.wait()
+            call.cancel()
+            _ = await call.result
+        }
+        #expect(breaker.snapshot.phase == .closed)
+        #expect(breaker.snapshot.calls == 0)
     }
 
     @Test func answersThatRefuseAndA429LeaveItClosed() async {

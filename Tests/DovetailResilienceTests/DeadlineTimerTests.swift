@@ -4,7 +4,7 @@ import Testing
 @testable import DovetailResilience
 
 @Suite(.timeLimit(.minutes(1))) struct DeadlineTimerTests {
-    /// Each deadline is told of in the step of time that passes it, to the millisecond; none that was called off ever is.
+    /// Each deadline is told of in the step of time that passes it; none that was called off ever is.
     @Test(arguments: 0..<8 as Range<UInt64>)
     func firesWhatIsDueAndNothingElse(seed: UInt64) async {
         var random = SeededGenerator(seed: seed)

@@ -277,6 +277,24 @@ import Testing
         #expect(executor.circuitBreaker?.snapshot.phase == .closed)
     }
 
+    @Test func aCancelledCallerGetsHowItsAttemptEndedAndNoOther() async {
+        let clock = ManualClock()
+        let executor = PolicyExecutor(callee: "orders", clock: clock)
+        let started = Latch()
+        let call = Task {
+            try await executor.run(safety: .always) { _ in
+                started.signal()
+                do { try await clock.sleep(for: .seconds(1)) } catch { throw CallError.lost }
+            }
+        }
+        await started.wait()
+        call.cancel()
+        let error = await #expect(throws: CallError.self) { try await call.value }
+        #expect(error?.code == .answerLost)
+        #expect(executor.counters.attempts == 1)
+        #expect(executor.counters.retries == 0)
+    }
+
     @Test func cancellationEndsTheWaitForTheNextAttempt() async {
         let clock = ManualClock()
         var policy = Self.retrying()
@@ -290,7 +308,7 @@ import Testing
         #expect(calls.value == 1)
     }
 
-    /// On the real clock: calls succeed, fail, hang, time out and are cancelled at random; nothing that they hold is lost.
+    /// On the real clock: calls succeed, fail, hang, time out and are cancelled at random; nothing they hold is lost.
     @Test(arguments: 0..<4 as Range<UInt64>)
     func nothingLeaksWhateverHappens(seed: UInt64) async throws {
         var policy = CallPolicy()

@@ -1,12 +1,13 @@
 import DovetailCore
 import Synchronization
 
-/// Bounds the calls to one callee that are under way at the same time, so that a slow callee cannot take up the whole process.
+/// Bounds the calls to one callee that are under way at the same time, so that a slow one cannot take up the process.
 ///
 ///     let value = try await bulkhead.withPermit { try await fetch() }
 ///
-/// Who finds no place waits in a queue, first come first served, until a place is free, its own deadline or the policy's
-/// longest wait is over, or it is cancelled. A permit cannot be copied and gives its place back when it is dropped.
+/// Who finds no place waits in a queue, first come first served, until a place is free, its own deadline or the
+/// policy's longest wait is over, or it is cancelled. A permit cannot be copied and gives its place back when it is
+/// dropped.
 public final class Bulkhead: Sendable {
     private struct Shared {
         var state: BulkheadState
@@ -56,8 +57,8 @@ public final class Bulkhead: Sendable {
     /// Waits for a place.
     ///
     /// - Parameter deadline: When the caller stops waiting for its whole call.
-    /// - Throws: ``CallError`` of code `bulkheadFull` if the queue is full or the policy's longest wait is over, of code
-    ///   `deadlineExceeded` if the deadline is; `CancellationError` if the task is cancelled. Nothing was sent then.
+    /// - Throws: ``CallError`` of code `bulkheadFull` if the queue is full or the policy's longest wait is over, of
+    ///   code `deadlineExceeded` if the deadline is; `CancellationError` if the task is cancelled.
     public func permit(until deadline: MonotonicTime? = nil) async throws -> BulkheadPermit {
         try Task.checkCancellation()
         let (prospect, id) = shared.withLock { shared in

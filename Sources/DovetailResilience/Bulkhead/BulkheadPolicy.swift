@@ -1,7 +1,7 @@
 /// How many calls a callee gets at the same time, and how many wait for a place.
 ///
-/// The defaults are a backstop and no tuning: 1024 at once is Envoy's `max_requests`; the queue is short and its wait too, since
-/// a caller that waits longer has mostly stopped waiting.
+/// The defaults are a backstop and no tuning: 1024 at once is Envoy's `max_requests`; the queue is short and its wait
+/// too, since a caller that waits longer has mostly stopped waiting.
 public struct BulkheadPolicy: Sendable, Hashable {
     /// The most calls at the same time. 1024.
     public var maximumConcurrentCalls: Int

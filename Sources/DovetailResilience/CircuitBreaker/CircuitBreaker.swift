@@ -13,8 +13,8 @@ import Synchronization
 ///     …
 ///     permit.report(.success, at: later)
 ///
-/// A permit cannot be copied, and gives itself back when it is dropped without a report: by cancellation, by an early return, by a
-/// connection that goes away with it. Half-open therefore never waits for a probe that nobody makes any more.
+/// A permit cannot be copied, and gives itself back when it is dropped without a report: by cancellation, by an early
+/// return, by a connection that goes away with it. Half-open therefore never waits for a probe that nobody makes.
 public final class CircuitBreaker: Sendable {
     private struct Shared {
         var state: CircuitBreakerState
@@ -126,10 +126,11 @@ public final class CircuitBreaker: Sendable {
 }
 
 extension CircuitBreakerPolicy {
-    /// What the end of a call says about the callee.
+    /// What the end of the present task's call says about the callee. A failure after cancellation says nothing.
     func outcome<R>(of result: Result<R, any Error>) -> CallOutcome {
         switch result {
         case .success: .success
+        case .failure where Task.isCancelled: .ignored
         case .failure(let error): outcome(error)
         }
     }

@@ -2,14 +2,15 @@ import DovetailCore
 
 /// When a circuit breaker opens and how it closes again.
 ///
-/// The names are resilience4j's; rates are fractions, 0.5 being 50 %. The defaults take the window of Hystrix (50 % of at
-/// least 20 calls in 10 s), the growing open time of linkerd (1 s to 60 s, jittered) and its trip on failures in a row.
+/// The names are resilience4j's; rates are fractions, 0.5 being 50 %. The defaults take the window of Hystrix (50 % of
+/// at least 20 calls in 10 s), the growing open time of linkerd (1 s to 60 s, jittered) and its trip on failures in a
+/// row.
 public struct CircuitBreakerPolicy: Sendable {
     /// The calls whose outcomes count.
     public enum Window: Sendable, Hashable {
         /// The last so many calls.
         case calls(Int)
-        /// The calls that ended in the last stretch of this length, kept in ten buckets: the oldest tenth leaves at once.
+        /// The calls that ended in the last stretch of this length, in ten buckets: the oldest tenth leaves at once.
         case time(Duration)
     }
 
@@ -17,7 +18,7 @@ public struct CircuitBreakerPolicy: Sendable {
     public var window: Window = .time(.seconds(10))
     /// Opens when this fraction of the window's calls failed. 0.5.
     public var failureRateThreshold = 0.5
-    /// Rates mean nothing below so many calls in the window. 20; never more than a window of ``Window/calls(_:)`` holds.
+    /// Rates mean nothing below so many calls in the window. 20; never more than ``Window/calls(_:)`` holds.
     public var minimumNumberOfCalls = 20
     /// A call that takes at least this long is slow. Nil, the default, counts no slow calls.
     public var slowCallDurationThreshold: Duration?

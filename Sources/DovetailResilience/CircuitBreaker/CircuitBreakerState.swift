@@ -2,8 +2,8 @@ import DovetailCore
 
 /// A circuit breaker as a plain value that takes the time as an argument; ``CircuitBreaker`` is its shell.
 ///
-/// Each phase is a generation. A call carries the generation it was let through in, and what it reports in a later one is
-/// dropped: a call that started before the breaker opened neither closes nor keeps open what has begun since.
+/// Each phase is a generation. A call carries the generation it was let through in, and what it reports in a later one
+/// is dropped: a call that started before the breaker opened neither closes nor keeps open what has begun since.
 public struct CircuitBreakerState: Sendable {
     /// The right to make one call. Must come back once, through `record` or `release`.
     public struct Token: Sendable {

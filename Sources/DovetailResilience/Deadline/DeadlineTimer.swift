@@ -4,7 +4,7 @@ import Synchronization
 /// Waits for many deadlines with one task, since nearly all of them are called off before they are due.
 ///
 /// A cancelled `Task.sleep` leaves its wake-up behind until the time it was set for: at 10,000 calls a second and 15 s
-/// that would be 150,000 of them. Deadlines are kept by the millisecond, rounded up: nothing is early, and little is late.
+/// that would be 150,000 of them. Deadlines are kept by the millisecond, rounded up: none is early.
 final class DeadlineTimer: Sendable {
     /// A deadline that is waited for.
     struct Entry: Sendable {

@@ -2,9 +2,10 @@ import DovetailCore
 
 /// Runs `operation` and answers at `deadline`, to the millisecond, even if the operation ignores cancellation.
 ///
-/// The operation runs in one task of its own, with the caller's priority and task-local values (trace context included);
-/// in it ``CallContext/current`` has the earlier of its own deadline and this one. At the deadline the caller gets its
-/// error, the task is cancelled, and what it still comes up with is counted by `onLateResult` and delivered to nobody.
+/// The operation runs in one task of its own, with the caller's priority and task-local values (trace context
+/// included); in it ``CallContext/current`` has the earlier of its own deadline and this one. At the deadline the
+/// caller gets its error, the task is cancelled, and what it still comes up with is counted by `onLateResult` and
+/// delivered to nobody.
 ///
 /// Cancelling the caller cancels the operation; the caller then waits for how it ends, until the deadline.
 ///

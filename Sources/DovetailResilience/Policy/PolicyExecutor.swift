@@ -8,13 +8,15 @@ import Synchronization
 ///     deadline → rate limit → bulkhead → [ circuit breaker → attempt timeout → operation ]  ⟲ retry
 ///
 /// A call takes one place in the bulkhead however often it is sent. Each attempt asks the breaker and is counted by it.
-/// The wait between attempts is outside of it.
+/// The wait between attempts is outside of it. An operation that hangs past its deadline has given its place in the
+/// bulkhead back; the breaker, to which each of these is a failure, keeps them from piling up.
 ///
 /// Which error a caller gets:
 /// - refused on this side: ``CallError`` of code `circuitOpen`, `bulkheadFull` or `rateLimited`, with `wasSent` false;
 /// - out of time: ``CallError`` of code `deadlineExceeded`;
-/// - otherwise the last attempt's error. But if an earlier attempt may have reached the callee, and the last one tells only that it
-///   did not, the caller gets the earlier one's: "not sent" and "did nothing" are said of the whole call or not at all.
+/// - otherwise the last attempt's error. But if an earlier attempt may have reached the callee, and the last one tells
+///   only that it did not, the caller gets the earlier one's: "not sent" and "did nothing" are said of the whole call
+///   or not at all.
 public final class PolicyExecutor: Sendable {
     /// Whom the calls go to: names it in errors.
     public let callee: String
@@ -37,7 +39,8 @@ public final class PolicyExecutor: Sendable {
     ///   - policy: How they are guarded.
     ///   - clock: The time, and who waits for it.
     ///   - seed: What all jitter follows from; drawn at random unless given.
-    ///   - onEvent: Told of what happens beyond passing calls on, on the thread where it happens; no lock is held. It must not block.
+    ///   - onEvent: Told of what happens beyond passing calls on, on the thread where it happens; no lock is held. It
+    ///     must not block.
     public init(
         callee: String, policy: CallPolicy = CallPolicy(), clock: any MonotonicClock = SystemClock(),
         seed: UInt64 = .random(in: .min ... .max), onEvent: (@Sendable (PolicyEvent) -> Void)? = nil
@@ -61,8 +64,9 @@ public final class PolicyExecutor: Sendable {
 
     /// Makes one call.
     ///
-    /// The deadline is the earliest of the argument, ``CallContext/current``'s and the policy's timeout. Cancelling the caller cancels
-    /// the attempt under way, the wait for the next or the wait for a place, and no further attempt is made.
+    /// The deadline is the earliest of the argument, ``CallContext/current``'s and the policy's timeout. Cancelling the
+    /// caller cancels the attempt under way, the wait for the next or the wait for a place, and no further attempt is
+    /// made.
     ///
     /// - Parameters:
     ///   - safety: Which failures the call may be sent again after.

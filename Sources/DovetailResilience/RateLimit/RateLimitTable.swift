@@ -2,8 +2,8 @@ import DovetailCore
 
 /// Theoretical arrival times by key, in bounded memory: one shard of a ``RateLimiter``.
 ///
-/// A key lives in one of the `reach` slots that follow its home slot. A slot whose arrival time has passed is as good as
-/// an empty one, because its key has its whole burst again: nothing ever needs to be swept. When all slots in reach
+/// A key lives in one of the `reach` slots that follow its home slot. A slot whose arrival time has passed is as good
+/// as an empty one, because its key has its whole burst again: nothing ever needs to be swept. When all slots in reach
 /// belong to live keys the table doubles, and at its full size forgets the one with the least used up.
 struct RateLimitTable {
     private struct Slot {
@@ -60,21 +60,26 @@ struct RateLimitTable {
         }
     }
 
+    /// Doubles the table until everything live is in reach of its home, or the table has its full size.
     private mutating func grow(at now: Int64) {
-        let old = slots
-        mask = mask * 2 + 1
-        slots = RateLimitTable.empty(mask)
-        // Half as dense, what is live fits again; the one that would not, in theory, is counted as forgotten.
-        for slot in old where slot.key != 0 && slot.arrival > now {
-            let home = Int(truncatingIfNeeded: slot.key) & mask
-            let reach = home..<home + RateLimitTable.reach
-            if let index = reach.first(where: { slots[$0].key == 0 }) {
-                slots[index] = slot
-            } else if let index = reach.min(by: { slots[$0].arrival < slots[$1].arrival }) {
-                forgotten += 1
-                if slots[index].arrival < slot.arrival { slots[index] = slot }
-            }
+        // The most used first, so that what finds no room has used least.
+        let live = slots.filter { $0.key != 0 && $0.arrival > now }.sorted { $0.arrival > $1.arrival }
+        var homeless: [Slot] = []
+        repeat {
+            mask = mask * 2 + 1
+            slots = RateLimitTable.empty(mask)
+            homeless = live.filter { !place($0) }
+        } while !homeless.isEmpty && mask < maximumMask
+        forgotten += homeless.count
+    }
+
+    private mutating func place(_ slot: Slot) -> Bool {
+        let home = Int(truncatingIfNeeded: slot.key) & mask
+        for index in home..<home + RateLimitTable.reach where slots[index].key == 0 {
+            slots[index] = slot
+            return true
         }
+        return false
     }
 
     /// The last homes reach past the mask, so that no index wraps.

@@ -7,9 +7,10 @@ import Synchronization
 /// it may be called from an event loop. The cost is some tens of nanoseconds.
 ///
 /// Memory is bounded. A key that has its whole burst again is not remembered, which changes no decision. Memory grows
-/// with the number of keys that are live at the same time, up to about `maximumKeys` (32 bytes each). Beyond that the new key
-/// takes the place of the live key nearby that has used up least: callers at their limit stay limited while a flood of
-/// new names pushes out other new names. ``forgotten`` counts this; it is zero as long as the limiter is exact.
+/// with the number of keys that are live at the same time, up to about `maximumKeys` (32 bytes each). Beyond that the
+/// new key takes the place of the live key nearby that has used up least: callers at their limit stay limited while a
+/// flood of new names pushes out other new names. ``forgotten`` counts this; it is zero as long as the limiter is
+/// exact.
 public final class RateLimiter: Sendable {
     private final class Shard: Sendable {
         let table: Mutex<RateLimitTable>

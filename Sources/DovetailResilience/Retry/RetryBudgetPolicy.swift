@@ -7,7 +7,7 @@ public struct RetryBudgetPolicy: Sendable, Hashable {
     public var ratio: Double
     /// How long a call earns its share. 10 s.
     public var window: Duration
-    /// Retries per second beside that, so that a callee with few calls has some; at most one second's worth at once. 10.
+    /// Retries per second beside that, so that a callee with few calls has some; one second's worth at once. 10.
     public var minimumPerSecond: Int
 
     /// A budget of that ratio and minimum.

@@ -2,8 +2,8 @@ import DovetailCore
 
 /// A retry budget as a plain value that takes the time as an argument; ``RetryBudget`` is its shell.
 ///
-/// In any stretch of time `t`, the retries it grants are at most `ratio` times the calls of that stretch and of the window
-/// before it, plus `minimumPerSecond · (t + 1 s)`.
+/// In any stretch of time `t`, the retries it grants are at most `ratio` times the calls of that stretch and of the
+/// window before it, plus `minimumPerSecond · (t + 1 s)`.
 public struct RetryBudgetState: Sendable {
     /// The price of one retry, in the unit in which calls earn.
     private static let price = 1_000_000

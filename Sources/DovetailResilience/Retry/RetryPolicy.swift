@@ -2,10 +2,10 @@ import DovetailCore
 
 /// How often and after what wait a failed call is sent again.
 ///
-/// The wait is exponential with full jitter, a random time between zero and `min(maximumDelay, baseDelay · 2ⁿ)`: callers
-/// that failed together do not come back together (the formula is AWS's, "Exponential Backoff and Jitter"; base and cap of 25 ms and
-/// 250 ms are Envoy's). A callee that says `Retry-After` is never asked sooner; if there is no time left for that, the
-/// call fails at once.
+/// The wait is exponential with full jitter, a random time between zero and `min(maximumDelay, baseDelay · 2ⁿ)`:
+/// callers that failed together do not come back together (the formula is AWS's, "Exponential Backoff and Jitter"; base
+/// and cap of 25 ms and 250 ms are Envoy's). A callee that says `Retry-After` is never asked sooner; if there is no
+/// time left for that, the call fails at once.
 ///
 /// Retries multiply along a chain of calls. Only the caller nearest the failure should have a policy.
 public struct RetryPolicy: Sendable, Hashable {

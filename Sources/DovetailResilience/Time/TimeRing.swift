@@ -17,7 +17,7 @@ struct TimeRing<Bucket: Sendable>: Sendable {
         buckets = Array(repeating: empty, count: Int(TimeRing.count))
     }
 
-    /// Empties the buckets that are too old at `now`, handing over what was in them. Time that goes back changes nothing.
+    /// Empties the buckets that are too old at `now` and hands over what was in them. Time that goes back is ignored.
     mutating func advance(to now: MonotonicTime, retire: (Bucket) -> Void = { _ in }) {
         let bucket = max(now.nanoseconds, 0) / width
         guard bucket > newest else { return }
