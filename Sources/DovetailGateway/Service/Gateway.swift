@@ -73,7 +73,7 @@ public final class Gateway: Service {
     private func serve(on group: MultiThreadedEventLoopGroup) async throws -> Bool {
         let configuration = state.withLock { $0.configuration }
         let verifiers = try await prepareVerifiers(configuration)
-        let listener = try Listener(configuration.listen)
+        let listener = try Listener(configuration.listen, loops: loopCount)
         let shared = shared
         var workers: [NIOLoopBound<Worker>] = []
         for loop in group.makeIterator() {
@@ -84,16 +84,12 @@ public final class Gateway: Service {
                     return NIOLoopBound(worker, eventLoop: loop)
                 }.get())
         }
-        var channels: [any Channel] = []
-        for worker in workers {
-            channels.append(
-                try await listener.channel(on: worker.eventLoop) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker.value))
-                    }
-                })
+        let channels = try await listener.channels(on: group) { [workers] channel in
+            channel.eventLoop.makeCompletedFuture {
+                guard let worker = workers.first(where: { $0.eventLoop === channel.eventLoop }) else { return }
+                try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker.value))
+            }
         }
-        listener.release()
         started(workers, listener.port)
         logger.info("gateway is listening", metadata: ["port": "\(listener.port)", "loops": "\(workers.count)"])
         let isGraceful = (try? await gracefulShutdown()) != nil
