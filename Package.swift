@@ -119,5 +119,18 @@ let package = Package(
             path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
         // Testing
         library("DovetailTesting", ["DovetailEvents"]),
+        tests("DovetailCoreTests", ["DovetailCore"]),
+        tests("DovetailContractsTests", ["DovetailContracts"]),
+        tests("DovetailResilienceTests", ["DovetailResilience"]),
+        tests("DovetailEventsTests", ["DovetailEvents"]),
+        tests("DovetailHTTPTests", ["DovetailHTTP"]),
+        tests("DovetailGatewayTests", ["DovetailGateway"]),
+        tests("DovetailObservabilityTests", ["DovetailObservability"]),
+        tests("DovetailPlatformTests", ["DovetailPlatform"]),
+        tests("ConformanceTests", ["DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
+        tests("IntegrationTests", ["Dovetail", "SQLiteBinding"]),
+        // Benchmarks: each a product that pulls in no more than it measures
+        .executableTarget(
+            name: "json-bench", dependencies: ["DovetailCore"], path: "Benchmarks/json", swiftSettings: strict),
     ]
 )

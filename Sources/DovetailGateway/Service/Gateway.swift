@@ -73,7 +73,7 @@ public final class Gateway: Service {
     private func serve(on group: MultiThreadedEventLoopGroup) async throws -> Bool {
         let configuration = state.withLock { $0.configuration }
         let verifiers = try await prepareVerifiers(configuration)
-        let listener = try Listener(configuration.listen)
+        let listener = try Listener(configuration.listen, loops: loopCount)
         let shared = shared
         var workers: [NIOLoopBound<Worker>] = []
         for loop in group.makeIterator() {
@@ -84,19 +84,16 @@ public final class Gateway: Service {
                     return NIOLoopBound(worker, eventLoop: loop)
                 }.get())
         }
-        let homes = Dictionary(uniqueKeysWithValues: workers.map { (ObjectIdentifier($0.eventLoop), $0) })
-        let channel = try await listener.channel(on: group) { channel in
+        let channels = try await listener.channels(on: group) { [workers] channel in
             channel.eventLoop.makeCompletedFuture {
-                guard let worker = homes[ObjectIdentifier(channel.eventLoop)] else {
-                    throw ChannelError.operationUnsupported
-                }
+                guard let worker = workers.first(where: { $0.eventLoop === channel.eventLoop }) else { return }
                 try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker.value))
             }
         }
         started(workers, listener.port)
         logger.info("gateway is listening", metadata: ["port": "\(listener.port)", "loops": "\(workers.count)"])
         let isGraceful = (try? await gracefulShutdown()) != nil
-        try? await channel.close()
+        for channel in channels { try? await channel.close() }
         return await stop(workers, within: isGraceful ? configuration.timeouts.drain : .zero)
     }
 

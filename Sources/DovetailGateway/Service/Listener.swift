@@ -15,59 +15,96 @@ public struct GatewayListenError: Error, Sendable, CustomStringConvertible {
     public let description: String
 }
 
-/// A listening socket that one loop accepts from, handing connections to all loops in turn.
+/// The listening sockets of a gateway.
 ///
-/// One acceptor, because the others have each a flaw: descriptors duplicated to every loop wake all of them for each connection, which NIO's debug
-/// build takes for a fault, and SO_REUSEPORT lets another process share the port by accident and does not balance on macOS.
+/// On Linux each loop has one of its own (SO_REUSEPORT), so that connections are accepted where they are served and no
+/// loop is woken for another's. Elsewhere that option does not spread connections: one loop accepts for all.
 struct Listener {
-    /// The socket's descriptor; owned by the channel once there is one.
-    private let descriptor: CInt
+    private let descriptors: [CInt]
     let port: Int
 
-    /// Binds `listen` and begins to listen.
-    init(_ listen: GatewayConfiguration.Listen) throws(GatewayListenError) {
-        func refuse(_ reason: String) -> GatewayListenError {
-            GatewayListenError(description: "cannot listen on \(listen.host):\(listen.port): \(reason)")
-        }
+    #if os(Linux)
+        private static let isPerLoop = true
+    #else
+        private static let isPerLoop = false
+    #endif
+
+    /// Binds `listen` for `loops` loops.
+    init(_ listen: GatewayConfiguration.Listen, loops: Int) throws(GatewayListenError) {
         let address: SocketAddress
         do {
             address = try SocketAddress.makeAddressResolvingHost(listen.host, port: listen.port)
         } catch {
-            throw refuse("the host cannot be resolved")
+            throw Listener.refuse(listen, "the host cannot be resolved")
         }
-        let family: CInt = address.protocol == .inet6 ? AF_INET6 : AF_INET
-        #if os(Linux)
-            let stream = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
-        #else
-            let stream = SOCK_STREAM
-        #endif
-        let descriptor = socket(family, stream, 0)
-        guard descriptor >= 0 else { throw refuse(Listener.reason(errno)) }
-        var yes: CInt = 1
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<CInt>.size))
-        let bound = address.withSockAddr { pointer, length in bind(descriptor, pointer, socklen_t(length)) }
-        guard bound == 0, listen_(descriptor, 4096) == 0 else {
-            let reason = Listener.reason(errno)
-            close(descriptor)
-            throw refuse(reason)
+        // Without the option first: with it, a port that another process listens on with it would be shared, unnoticed.
+        let probe = try Listener.bind(address, listen, shares: false)
+        port = Listener.port(of: probe) ?? listen.port
+        guard Listener.isPerLoop, loops > 1 else {
+            descriptors = [probe]
+            return
         }
-        self.descriptor = descriptor
-        port = Listener.port(of: descriptor) ?? listen.port
+        close(probe)
+        var shared = address
+        shared.port = port
+        var descriptors: [CInt] = []
+        do throws(GatewayListenError) {
+            for _ in 0..<loops { descriptors.append(try Listener.bind(shared, listen, shares: true)) }
+        } catch {
+            for descriptor in descriptors { close(descriptor) }
+            throw error
+        }
+        self.descriptors = descriptors
     }
 
-    /// A channel whose connections go to the loops of `group` in turn.
-    func channel(
-        on group: any EventLoopGroup, initialise: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
-    ) async throws -> any Channel {
-        try await ServerBootstrap(group: group.next(), childGroup: group)
-            .serverChannelOption(.maxMessagesPerRead, value: 32)
-            .childChannelOption(.autoRead, value: false)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.writeBufferWaterMark, value: .init(low: 32_768, high: 65_536))
-            .childChannelInitializer(initialise)
-            .withBoundSocket(descriptor)
-            .get()
+    /// Channels that accept for `group`, whose loops are as many as were bound for.
+    func channels(
+        on group: MultiThreadedEventLoopGroup,
+        initialise: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) async throws -> [any Channel] {
+        var channels: [any Channel] = []
+        for (descriptor, loop) in zip(descriptors, group.makeIterator()) {
+            let childGroup: any EventLoopGroup = descriptors.count > 1 ? loop : group
+            channels.append(
+                try await ServerBootstrap(group: loop, childGroup: childGroup)
+                    .serverChannelOption(.maxMessagesPerRead, value: 32)
+                    .childChannelOption(.autoRead, value: false)
+                    .childChannelOption(.allowRemoteHalfClosure, value: true)
+                    .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                    .childChannelOption(.writeBufferWaterMark, value: .init(low: 32_768, high: 65_536))
+                    .childChannelInitializer(initialise)
+                    .withBoundSocket(descriptor)
+                    .get())
+        }
+        return channels
+    }
+
+    private static func bind(
+        _ address: SocketAddress, _ listen: GatewayConfiguration.Listen, shares: Bool
+    ) throws(GatewayListenError) -> CInt {
+        let family: CInt = address.protocol == .inet6 ? AF_INET6 : AF_INET
+        #if os(Linux)
+            let kind = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+        #else
+            let kind = SOCK_STREAM
+        #endif
+        let descriptor = socket(family, kind, 0)
+        guard descriptor >= 0 else { throw refuse(listen, reason(errno)) }
+        var yes: CInt = 1
+        let size = socklen_t(MemoryLayout<CInt>.size)
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, size)
+        if shares { setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &yes, size) }
+        let isBound = address.withSockAddr { pointer, length in systemBind(descriptor, pointer, socklen_t(length)) }
+        guard isBound == 0, systemListen(descriptor, 4096) == 0 else {
+            let reason = reason(errno)
+            close(descriptor)
+            throw refuse(listen, reason)
+        }
+        return descriptor
+    }
+
+    private static func refuse(_ listen: GatewayConfiguration.Listen, _ reason: String) -> GatewayListenError {
+        GatewayListenError(description: "cannot listen on \(listen.host):\(listen.port): \(reason)")
     }
 
     private static func reason(_ code: CInt) -> String {
@@ -93,7 +130,11 @@ struct Listener {
     }
 }
 
-/// The system's `listen`, which the parameter of the same name hides.
-private func listen_(_ descriptor: CInt, _ backlog: CInt) -> CInt {
+/// The system's `bind` and `listen`, which members and parameters of those names hide.
+private func systemBind(_ descriptor: CInt, _ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> CInt {
+    bind(descriptor, address, length)
+}
+
+private func systemListen(_ descriptor: CInt, _ backlog: CInt) -> CInt {
     listen(descriptor, backlog)
 }
