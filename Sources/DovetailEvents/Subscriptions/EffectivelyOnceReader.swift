@@ -22,8 +22,10 @@ public final class EffectivelyOnceReader: Service {
     public let name: String
     private let log: any EventLog
     private let database: any Database
-    private let types: Set<String>
-    private let start: Int64
+    private let types: Set<String>?
+    /// What of a page concerns the reader, where types alone do not say it.
+    private let trie: TopicTrie<Bool>?
+    private let start: Subscription.Start
     private let handler: @Sendable (StoredEvent, Transaction) throws -> Void
     private let applied = Watermark(0)
     private let blocked = Mutex<(position: LogPosition, type: String, error: String, attempts: Int)?>(nil)
@@ -38,6 +40,26 @@ public final class EffectivelyOnceReader: Service {
         self.log = log
         self.database = database
         self.types = types
+        trie = nil
+        self.start = start == 0 ? .beginning : .position(log.position(start))
+        self.batch = batch
+        self.handler = handler
+    }
+
+    /// A reader called `name` of the events that match any of these topics.
+    init(
+        _ name: String, from log: any EventLog, into database: any Database, topics: [TopicPattern],
+        start: Subscription.Start, batch: Int = 256,
+        handler: @escaping @Sendable (StoredEvent, Transaction) throws -> Void
+    ) {
+        self.name = name
+        self.log = log
+        self.database = database
+        let exact = topics.compactMap(\.topic)
+        types = exact.count == topics.count ? Set(exact) : nil
+        var trie = TopicTrie<Bool>()
+        for topic in topics { trie.insert(true, for: topic) }
+        self.trie = types == nil ? trie : nil
         self.start = start
         self.batch = batch
         self.handler = handler
@@ -81,11 +103,20 @@ public final class EffectivelyOnceReader: Service {
     private func place() async throws -> Cursor {
         let identity = log.identity
         let name = name
+        let number: Int64 =
+            switch start {
+            case .beginning: 0
+            case .now: log.head
+            case .position(let position): try log.number(of: position)
+            }
+        let first = Cursor(log: identity.log, epoch: identity.epoch, scanned: number)
         let found = try await database.transaction("cursor \(name)", as: .engine) { transaction in
             try transaction.execute(Cursor.table)
-            return try Cursor.load(name, in: transaction)
+            if let found = try Cursor.load(name, in: transaction) { return found }
+            // Kept at once: `now` is the moment of the first start, not of the first event.
+            try first.save(name, in: transaction)
+            return first
         }
-        guard let found else { return Cursor(log: identity.log, epoch: identity.epoch, scanned: start) }
         guard found.log == identity.log, found.epoch == identity.epoch, found.scanned <= log.head else {
             throw LogError(
                 .foreignPosition, name,
@@ -102,7 +133,8 @@ public final class EffectivelyOnceReader: Service {
         do {
             while true {
                 if log.head <= cursor.scanned { _ = try await log.waitForHead(beyond: cursor.scanned) }
-                let page = try await log.events(after: cursor.scanned, types: types, limit: attempts == 0 ? batch : 1)
+                var page = try await log.events(after: cursor.scanned, types: types, limit: attempts == 0 ? batch : 1)
+                if let trie { page.events.removeAll { trie.values(matching: $0.type).isEmpty } }
                 do {
                     cursor = try await apply(page, at: cursor)
                     attempts = 0

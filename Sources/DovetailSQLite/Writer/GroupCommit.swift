@@ -37,7 +37,7 @@ final class GroupCommit {
     private static let maximumRequests = 512
     private static let maximumBytes = 4 << 20
     private static let maximumTime = Duration.milliseconds(2)
-    private static let longClosure = Duration.milliseconds(10)
+    private static let longClosure = Duration.milliseconds(20)
 
     private let connection: SQLiteConnection
     private let log: LogWriter?
@@ -184,7 +184,7 @@ final class GroupCommit {
     private func remember(_ label: String) {
         if longLabels.count >= 256 { longLabels.removeAll() }
         guard longLabels.insert(label).inserted else { return }
-        Logger(label: "dovetail.sqlite").warning(
+        Logger(label: "dovetail.sqlite").info(
             "a transaction runs long and holds up the writer; it gets a commit of its own",
             metadata: ["transaction": "\(label)", "store": "\(subject)"])
     }

@@ -1,0 +1,90 @@
+import Testing
+
+@testable import DovetailEvents
+
+@Suite struct TopicPatternTests {
+    /// RabbitMQ's reference vectors: these of the patterns match the key, the others do not.
+    static let patterns = [
+        "a.b.c", "a.*.c", "a.#.b", "a.b.b", "#", "#.#", "#.b", "*.*", "a.*", "*.b.c", "a.#", "a.#.#", "b.b.c",
+        "a.b.b.*", "a.b",
+        "b.c", "", "*.*.*", "vodka.martini", "a.b.c.*", "*.#", "#.*.#", "*.#.#", "#.#.#", "*", "#.b.#",
+    ]
+
+    static let vectors: [(key: String, matching: Set<String>)] = [
+        (
+            "a.b.c",
+            ["a.b.c", "a.*.c", "#", "#.#", "*.b.c", "a.#", "a.#.#", "*.*.*", "*.#", "#.*.#", "*.#.#", "#.#.#", "#.b.#"]
+        ),
+        (
+            "a.b",
+            [
+                "a.#.b", "#", "#.#", "#.b", "*.*", "a.*", "a.#", "a.#.#", "a.b", "*.#", "#.*.#", "*.#.#", "#.#.#",
+                "#.b.#",
+            ]
+        ),
+        ("", ["#", "#.#", "#.#.#", ""]),
+        (
+            "a.b.b",
+            ["a.#.b", "a.b.b", "#", "#.#", "#.b", "a.#", "a.#.#", "*.*.*", "*.#", "#.*.#", "*.#.#", "#.#.#", "#.b.#"]
+        ),
+        ("vodka.martini", ["#", "#.#", "*.*", "vodka.martini", "*.#", "#.*.#", "*.#.#", "#.#.#"]),
+        ("one", ["#", "#.#", "*.#", "#.*.#", "*.#.#", "#.#.#", "*"]),
+    ]
+
+    @Test(arguments: vectors)
+    func matchesAsRabbitMQDoes(_ key: String, _ matching: Set<String>) {
+        for pattern in Self.patterns {
+            #expect(TopicPattern(pattern).matches(key) == matching.contains(pattern), "\(pattern) on \(key)")
+        }
+    }
+
+    @Test func findsAllPatternsAtOnce() {
+        var trie = TopicTrie<String>()
+        for pattern in Self.patterns { trie.insert(pattern, for: TopicPattern(pattern)) }
+        for (key, matching) in Self.vectors { #expect(trie.values(matching: key) == matching, "\(key)") }
+    }
+
+    @Test func wildcardsDoNotTakeTheEnginesOwnFirstWord() {
+        #expect(!TopicPattern("#").matches("$saga.started"))
+        #expect(!TopicPattern("*.started").matches("$saga.started"))
+        #expect(!TopicPattern("#.started").matches("$saga.started"))
+        #expect(TopicPattern("$saga.*").matches("$saga.started"))
+        #expect(TopicPattern("$saga.#").matches("$saga"))
+        #expect(TopicPattern("a.#").matches("a.$saga"))
+    }
+
+    @Test func agreesWithAPlainMatcherOnRandomTopics() {
+        func plain(_ pattern: ArraySlice<String>, _ words: ArraySlice<String>) -> Bool {
+            guard let first = pattern.first else { return words.isEmpty }
+            let rest = pattern.dropFirst()
+            if first == "#" { return plain(rest, words) || (!words.isEmpty && plain(pattern, words.dropFirst())) }
+            guard let word = words.first, first == "*" || first == word else { return false }
+            return plain(rest, words.dropFirst())
+        }
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SplitMix(state: seed)
+        for _ in 0..<5000 {
+            let pattern = (0..<Int.random(in: 1...5, using: &random)).map { _ in
+                ["a", "b", "c", "*", "#"].randomElement(using: &random) ?? "a"
+            }
+            let words = (0..<Int.random(in: 1...5, using: &random)).map { _ in
+                ["a", "b", "c"].randomElement(using: &random) ?? "a"
+            }
+            let matches = TopicPattern(pattern.joined(separator: ".")).matches(words.joined(separator: "."))
+            #expect(matches == plain(pattern[...], words[...]), "\(pattern) on \(words), seed \(seed)")
+        }
+    }
+}
+
+/// A generator whose seed can be given again.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}
