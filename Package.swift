@@ -49,7 +49,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.2.0"),
-        .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-atomics", from: "1.2.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
@@ -68,7 +68,10 @@ let package = Package(
         library("DovetailResilience", ["DovetailCore"]),
         library(
             "DovetailEvents",
-            ["DovetailCore", "DovetailContracts", lifecycle, .product(name: "Collections", package: "swift-collections")]),
+            [
+                "DovetailCore", "DovetailContracts", lifecycle,
+                .product(name: "Collections", package: "swift-collections"),
+            ]),
         // Layer 2
         library("DovetailCQRS", ["DovetailEvents"]),
         library("DovetailSagas", ["DovetailCQRS", "DovetailResilience"]),
