@@ -13,6 +13,8 @@ import NIOPosix
 public struct GatewayListenError: Error, Sendable, CustomStringConvertible {
     /// What happened, with the address.
     public let description: String
+    /// Whether somebody else listens there.
+    public let isInUse: Bool
 }
 
 /// The listening sockets of a gateway.
@@ -35,7 +37,8 @@ struct Listener {
         do {
             address = try SocketAddress.makeAddressResolvingHost(listen.host, port: listen.port)
         } catch {
-            throw Listener.refuse(listen, "the host cannot be resolved")
+            throw GatewayListenError(
+                description: "cannot listen on \(listen.host):\(listen.port): the host cannot be resolved", isInUse: false)
         }
         // Without the option first: with it, a port that another process listens on with it would be shared, unnoticed.
         let probe = try Listener.bind(address, listen, shares: false)
@@ -89,26 +92,24 @@ struct Listener {
             let kind = SOCK_STREAM
         #endif
         let descriptor = socket(family, kind, 0)
-        guard descriptor >= 0 else { throw refuse(listen, reason(errno)) }
+        guard descriptor >= 0 else { throw refuse(listen, errno) }
         var yes: CInt = 1
         let size = socklen_t(MemoryLayout<CInt>.size)
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, size)
         if shares { setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &yes, size) }
         let isBound = address.withSockAddr { pointer, length in systemBind(descriptor, pointer, socklen_t(length)) }
         guard isBound == 0, systemListen(descriptor, 4096) == 0 else {
-            let reason = reason(errno)
+            let code = errno
             close(descriptor)
-            throw refuse(listen, reason)
+            throw refuse(listen, code)
         }
         return descriptor
     }
 
-    private static func refuse(_ listen: GatewayConfiguration.Listen, _ reason: String) -> GatewayListenError {
-        GatewayListenError(description: "cannot listen on \(listen.host):\(listen.port): \(reason)")
-    }
-
-    private static func reason(_ code: CInt) -> String {
-        String(cString: strerror(code)).lowercased()
+    private static func refuse(_ listen: GatewayConfiguration.Listen, _ code: CInt) -> GatewayListenError {
+        let reason = String(cString: strerror(code)).lowercased()
+        return GatewayListenError(
+            description: "cannot listen on \(listen.host):\(listen.port): \(reason)", isInUse: code == EADDRINUSE)
     }
 
     private static func port(of descriptor: CInt) -> Int? {

@@ -93,8 +93,8 @@ public struct HTTPServer: Service {
 
     private func serve(_ bind: BindAddress, onRunning: @escaping @Sendable (any Channel) async -> Void) async throws {
         var logger = Logger.current
-        // Who listens where is said by those who know what for.
-        logger.logLevel = max(logger.logLevel, .notice)
+        // Who listens where is said by those who know what for, and what goes wrong is thrown.
+        logger.logLevel = .critical
         let exchange = ServerExchange(handler: handler, maximumBodyBytes: configuration.maximumBodyBytes)
         let idleTimeout = TimeAmount.nanoseconds(configuration.idleTimeout.wholeNanoseconds)
         let server = try HTTPServerBuilder.http1(configuration: .init(idleTimeout: idleTimeout)).buildServer(

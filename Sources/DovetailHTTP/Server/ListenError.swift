@@ -37,7 +37,7 @@ public struct ListenError: Error, Sendable, CustomStringConvertible {
     init(_ address: HTTPAddress, cause: any Error) {
         switch (cause as? IOError)?.errnoCode {
         case EADDRINUSE:
-            self = .inUse(address, by: AddressOwner.listening(on: address))
+            self = .inUse(address)
         case EACCES, EPERM:
             let privileged = if case .tcp(_, let port) = address { port < 1024 } else { false }
             self.init(
@@ -52,6 +52,11 @@ public struct ListenError: Error, Sendable, CustomStringConvertible {
                 self.init(.failed, address, "\(cause)")
             }
         }
+    }
+
+    /// Somebody else listens on `address`: whose process it is, where that can be found out.
+    package static func inUse(_ address: HTTPAddress) -> ListenError {
+        inUse(address, by: AddressOwner.listening(on: address))
     }
 
     static func inUse(_ address: HTTPAddress, by owner: AddressOwner?) -> ListenError {

@@ -4,25 +4,19 @@ import DovetailCore
 import DovetailHTTP
 import DovetailModules
 import HTTPTypes
-import ServiceLifecycle
 
 /// The operator's door of a node. A Unix socket's file mode is its authentication; on TCP a token is asked for.
-struct AdminDoor: Service, RawHandler {
+struct AdminDoor: RawHandler {
     private let node: Node
-    private let table: Late<EndpointTable>
+    private let table: EndpointTable
 
-    init(node: Node) {
+    init(node: Node) throws {
         self.node = node
-        self.table = Late()
-    }
-
-    func run() async throws {
         let module = Module.admin(of: node)
         let runtime = ModuleRuntime(
             module: module.name, parts: module.assemble(in: ModuleEnvironment { UnreachableCallee(name: $0.name) }),
             log: node.store.log, views: node.store.log, commands: CommandExecutor(log: node.store.log))
-        table.value = try EndpointTable([runtime])
-        try await HTTPServer(node.adminAddress, handler: self).run()
+        table = try EndpointTable([runtime])
     }
 
     func respond(to request: RawRequest) async -> RawResponse {
@@ -35,9 +29,11 @@ struct AdminDoor: Service, RawHandler {
                 return refused
             }
         }
-        if request.path == node.configuration.telemetry.prometheus.path { return await node.metrics() }
-        guard let table = table.value else { return .problem(Problem("starting", status: 503)) }
-        return await table.respond(to: request)
+        switch request.path {
+        case node.configuration.telemetry.prometheus.path: return await node.metrics()
+        case "/openapi.json": return node.openAPI()
+        default: return await table.respond(to: request)
+        }
     }
 }
 

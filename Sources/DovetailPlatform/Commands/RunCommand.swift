@@ -36,8 +36,7 @@ struct RunCommand<Program: Platform>: AsyncParsableCommand {
             let telemetry = try Telemetry.bootstrap(configuration, node: name)
             let node = try await Node.start(
                 configuration, modules: Program.modules, node: name, telemetry: telemetry, options: nodeOptions)
-            say(node.summary)
-            try await node.run(signals: [.sigterm, .sigint])
+            try await node.run(signals: [.sigterm, .sigint]) { say(node.summary) }
         } catch let error as ListenError {
             complain("\(error)")
             throw ExitCode(Exit.unavailable)

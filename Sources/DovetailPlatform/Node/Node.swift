@@ -96,18 +96,18 @@ package struct Node: Sendable {
     /// Serves until it is cancelled or told to shut down, then lets accepted requests finish and closes the store.
     ///
     /// The gateway stops first, the listeners next, then sagas and projections: what the last requests set off is in the log and goes on at the next start.
-    package func run(signals: [UnixSignal] = []) async throws {
+    /// - Parameters:
+    ///   - signals: The signals that tell it to shut down.
+    ///   - onServing: Called once, when every door is open.
+    package func run(
+        signals: [UnixSignal] = [], onServing: @escaping @Sendable () async -> Void = {}
+    ) async throws {
+        let doors = try doors()
         var services: [any Service] = transports
         services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
         services.append(telemetry)
-        services.append(AdminDoor(node: self))
-        if let listen = placement.listen {
-            services.append(HTTPServer(listen.httpAddress, handler: NodeDoor(node: self)))
-        }
-        if let prometheus = configuration.telemetry.prometheus.listen {
-            services.append(HTTPServer(prometheus.httpAddress, handler: MetricsDoor(node: self)))
-        }
-        if let gateway { services.append(gateway) }
+        services += doors
+        services.append(Announcement(doors: doors, onServing: onServing))
         let group = ServiceGroup(
             services: services, gracefulShutdownSignals: signals, logger: Logger(label: "dovetail.node"))
         do {
@@ -117,6 +117,21 @@ package struct Node: Sendable {
             throw error
         }
         await store.close()
+    }
+
+    /// Where the node can be reached: the door that shuts first stands last.
+    private func doors() throws -> [any Door] {
+        var doors: [any Door] = [HTTPServer(adminAddress, handler: try AdminDoor(node: self))]
+        if let listen = placement.listen {
+            doors.append(HTTPServer(listen.httpAddress, handler: NodeDoor(node: self)))
+        }
+        if let prometheus = configuration.telemetry.prometheus.listen {
+            doors.append(HTTPServer(prometheus.httpAddress, handler: MetricsDoor(node: self)))
+        }
+        if let gateway, let section = configuration.gateway {
+            doors.append(GatewayDoor(gateway: gateway, address: section.listen.httpAddress))
+        }
+        return doors
     }
 
     var placement: PlatformConfiguration.Node {

@@ -37,6 +37,8 @@ struct ReceivedRequest: Sendable {
 final class Backend: Sendable {
     let port: Int
     let requests = Recorded<ReceivedRequest>()
+    /// The sizes of the chunks of ``BackendAction/sendBytes(_:)`` that the kernel has taken.
+    let sent = Recorded<Int>()
     private let channel: any Channel
 
     /// - Parameter wantsBody: Whether it waits for the whole body before it acts; else it acts on the head.
@@ -44,12 +46,12 @@ final class Backend: Sendable {
         wantsBody: Bool = true, receiveBuffer: Int? = nil,
         _ act: @escaping @Sendable (ReceivedRequest) -> [BackendAction]
     ) async throws {
-        let requests = requests
+        let (requests, sent) = (requests, sent)
         var bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        BackendHandler(wantsBody: wantsBody) { request in
+                        BackendHandler(wantsBody: wantsBody, sent: sent) { request in
                             requests.append(request)
                             return act(request)
                         })
@@ -107,9 +109,11 @@ private final class BackendHandler: ChannelInboundHandler {
     private var inbound = ByteBuffer()
     private var count = 0
     private var ignoresRest = false
+    private let sent: Recorded<Int>
 
-    init(wantsBody: Bool, act: @escaping @Sendable (ReceivedRequest) -> [BackendAction]) {
+    init(wantsBody: Bool, sent: Recorded<Int>, act: @escaping @Sendable (ReceivedRequest) -> [BackendAction]) {
         self.wantsBody = wantsBody
+        self.sent = sent
         self.act = act
     }
 
@@ -162,7 +166,9 @@ private final class BackendHandler: ChannelInboundHandler {
         for (index, action) in actions.enumerated() {
             switch action {
             case .send(let text): context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
-            case .sendBytes(let bytes): context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
+            case .sendBytes(let bytes):
+                let sent = sent
+                context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes))).whenSuccess { sent.append(bytes.count) }
             case .close:
                 let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
                 context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in bound.value.close(promise: nil)
