@@ -17,6 +17,9 @@ struct Story: Sendable {
         if let order = compensated.last(where: { $0.reason == "card-declined" }) ?? compensated.last {
             try await tell(order, "A compensated order")
         }
+        if let order = compensated.last(where: { !["card-declined", "out-of-stock"].contains($0.reason) }) {
+            try await tell(order, "An order whose payment stayed in doubt, and was undone")
+        }
         try await sum(mine)
     }
 

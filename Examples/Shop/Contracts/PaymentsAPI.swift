@@ -4,8 +4,8 @@ import Dovetail
 public struct PaymentsAPI: Contract {
     public let name = "payments", version = 1
     public let charge = Endpoint.put("/charges/{orderID}", Charge.self, returns: Receipt.self)
-        .timeout(.seconds(8)).fails(declined, refunded)
-    public let refund = Endpoint.delete("/charges/{orderID}", Refund.self).timeout(.seconds(8))
+        .timeout(.seconds(4)).fails(declined, refunded)
+    public let refund = Endpoint.delete("/charges/{orderID}", Refund.self).timeout(.seconds(4))
 
     public let charged = Event("payment.charged", Moved.self, key: \.orderID)
     public let refundedEvent = Event("payment.refunded", Moved.self, key: \.orderID)

@@ -29,4 +29,5 @@ func placeOrder(_ inventory: Client<InventoryAPI>, _ payments: Client<PaymentsAP
             let cancelled = Order.events.cancelled(.init(orderID: saga.order.orderID, reason: problem.type))
             try await context.execute(Order.aggregate, saga.order.orderID) { try $0.close(cancelled) }
         }
+        .policy(SagaPolicy(attempts: 3, backoff: .seconds(1)))  // then a step in doubt is undone, not waited for
 }

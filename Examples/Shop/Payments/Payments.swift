@@ -25,7 +25,7 @@ let payments = Module("payments", provides: PaymentsAPI()) { payments in
             }
             return PaymentsAPI.Receipt(id: receipt)
         }
-        try await weather.afterWork()
+        try await weather.afterWork(input.orderID)
         return receipt
     }
 

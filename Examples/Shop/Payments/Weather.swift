@@ -8,6 +8,7 @@ struct Weather: Sendable {
     var slow = 0.05
     var failing = 0.06
     var lost = 0.04
+    var unheard = 0.04
     var declined = 0.12
     var hanging = false
     var bug: String?
@@ -17,7 +18,7 @@ struct Weather: Sendable {
         let environment = ProcessInfo.processInfo.environment
         weather.bug = environment["SHOP_BUG"]
         switch environment["SHOP_WEATHER"] {
-        case "calm": (weather.slow, weather.failing, weather.lost) = (0, 0, 0)
+        case "calm": (weather.slow, weather.failing, weather.lost, weather.unheard) = (0, 0, 0, 0)
         case "hanging": weather.hanging = true
         default: break
         }
@@ -33,14 +34,17 @@ struct Weather: Sendable {
         }
     }
 
-    /// It was done, and the answer does not come through.
-    func afterWork() async throws {
-        if Double.random(in: 0..<1) < lost { try await Task.sleep(for: .seconds(30)) }
+    /// It was done, and the answer does not come through: this once, or for some orders ever.
+    func afterWork(_ orderID: String) async throws {
+        if Double.random(in: 0..<1) < lost || hits("line", orderID, unheard) { try await Task.sleep(for: .seconds(30)) }
     }
 
-    /// Whether the bank declines an order's card; the same each time it is asked.
-    func declines(_ orderID: String) -> Bool {
-        Double(UniqueID.derived(from: "card", orderID).low % 1000) < declined * 1000
+    /// Whether the bank declines an order's card.
+    func declines(_ orderID: String) -> Bool { hits("card", orderID, declined) }
+
+    /// Whether an order is among a share of them; the same each time it is asked.
+    private func hits(_ what: String, _ orderID: String, _ share: Double) -> Bool {
+        Double(UniqueID.derived(from: what, orderID).low % 1000) < share * 1000
     }
 
     var timesCharged: Int { bug == "double-charge" ? 2 : 1 }
