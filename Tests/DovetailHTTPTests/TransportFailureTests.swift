@@ -130,6 +130,22 @@ import Testing
         }
     }
 
+    /// The callee has died over the request: that nobody listens any more does not say that nothing was done.
+    @Test func aReusedConnectionThatWasClosedByADyingServerLosesTheAnswer() async throws {
+        try await ScriptedServer.with { _, request in
+            request == 0 ? [.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")] : [.stopListening, .close]
+        } _: { address, log in
+            let transport = HTTPTransport(to: address, callee: "payments")
+            _ = try await transport.send(RawRequest(method: .put, path: "/a"), deadline: nil)
+            let error = await #expect(throws: CallError.self) {
+                try await transport.send(RawRequest(method: .put, path: "/b"), deadline: nil)
+            }
+            #expect(error?.failureKind == .inDoubt)
+            #expect(log.requests.count == 2)
+            try await transport.shutdown()
+        }
+    }
+
     @Test func aReusedConnectionThatWasClosedLosesTheAnswerOfAnother() async throws {
         try await ScriptedServer.with(closingWhenReused) { address, log in
             try await withTransport(to: address) { transport in

@@ -72,17 +72,21 @@ public final class HTTPTransport: RawTransport, Service {
     /// reading it ends the exchange, and so does cancelling the task, which throws `CancellationError`.
     public func send(_ request: RawRequest, deadline: MonotonicTime?) async throws -> RawResponse {
         let known = connectionsMade.value
+        let closed: any Error
         do {
             return try await attempt(request, deadline: deadline)
         } catch {
+            closed = CallError.of(error, callee: callee)
             guard request.method.isIdempotent, error.isClosedConnection, !Task.isCancelled,
                 connectionsMade.value == known
-            else { throw CallError.of(error, callee: callee) }
+            else { throw closed }
         }
         do {
             return try await attempt(request, deadline: deadline)
         } catch {
-            throw CallError.of(error, callee: callee)
+            let error = CallError.of(error, callee: callee)
+            // The connection may have been closed by a callee that died over the request: it counts as sent.
+            throw FailureKind.of(error) == .notSent ? closed : error
         }
     }
 

@@ -118,6 +118,14 @@ public struct SagaJournal: Sendable {
         try publish("$saga.started", record, in: transaction)
     }
 
+    /// Takes over a saga's instances from an earlier process: whether it was in the middle of a step's attempt is not known.
+    func takeOver(_ saga: String) async throws {
+        _ = try await log.transaction("saga \(saga)", as: .engine) { transaction in
+            try transaction.execute(
+                "UPDATE dovetail_sagas SET in_doubt = 1 WHERE saga = \(saga) AND status = 'running'")
+        }
+    }
+
     /// Writes a transition: the instance as it is now, and the line that tells what happened. Both or neither.
     func commit(_ record: SagaRecord, _ entries: [SagaJournalEntry]) async throws {
         try await log.transaction("saga \(record.saga)", as: .engine) { transaction in

@@ -76,11 +76,10 @@ struct SagaMachine: Sendable {
             case .retry:
                 line.outcome = .retry
                 next.attempts = attempts
-                // A definite answer settles what an earlier attempt left open: it came under the same key.
-                next.inDoubt = kind == .permanent ? false : inDoubt
+                next.inDoubt = inDoubt
                 next.dueAt = now.addingTimeInterval(pause(attempts).inSeconds)
             case .turnBack(let index):
-                line.outcome = kind == .permanent || !inDoubt ? .failed : .inDoubt
+                line.outcome = inDoubt ? .inDoubt : .failed
                 next.problem = (try? JSON.encode(problem)).map { String(decoding: $0, as: UTF8.self) }
                 next.status = .compensating
                 moveBack(&next, from: index)
@@ -107,8 +106,8 @@ struct SagaMachine: Sendable {
     private func decision(_ work: Work, _ kind: FailureKind, attempts: Int, inDoubt: Bool) -> Decision {
         switch work {
         case .action(let index) where pivot.map({ index < $0 }) ?? true:
-            if kind == .permanent { return .turnBack(from: index - 1) }
-            if attempts < policy.attempts { return .retry }
+            if kind != .permanent, attempts < policy.attempts { return .retry }
+            // A refusal does not say what became of an earlier attempt in doubt, so that one is undone as well.
             return .turnBack(from: inDoubt ? index : index - 1)
         case .action, .undo, .conclude:
             return kind == .permanent && attempts >= policy.attemptsBeforeStuck ? .stuck : .retry

@@ -34,6 +34,7 @@ final class SagaRunner<State: Codable & Sendable>: Service {
 
     func run() async throws {
         try await journal.prepare()
+        try await journal.takeOver(saga.name)
         let starter = EffectivelyOnceReader(
             "saga \(saga.name)", from: log, into: log, types: [saga.trigger.type], handler: start)
         do {

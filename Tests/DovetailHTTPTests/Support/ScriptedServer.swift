@@ -9,6 +9,8 @@ enum ScriptedServer {
     enum Step: Sendable {
         case say(String)
         case close
+        /// Takes no further connection, as a server that has died.
+        case stopListening
     }
 
     /// The steps for the `request`th request of the `connection`th connection, both from 0.
@@ -40,7 +42,7 @@ enum ScriptedServer {
                         for try await connection in connections {
                             let number = index
                             index += 1
-                            serving.addTask { try? await serve(connection, number, script, log) }
+                            serving.addTask { try? await serve(connection, number, script, log, channel.channel) }
                         }
                     }
                 }
@@ -51,7 +53,8 @@ enum ScriptedServer {
     }
 
     private static func serve(
-        _ connection: NIOAsyncChannel<ByteBuffer, ByteBuffer>, _ number: Int, _ script: Script, _ log: Log
+        _ connection: NIOAsyncChannel<ByteBuffer, ByteBuffer>, _ number: Int, _ script: Script, _ log: Log,
+        _ listener: any Channel
     ) async throws {
         try await connection.executeThenClose { inbound, outbound in
             var request = 0
@@ -65,6 +68,7 @@ enum ScriptedServer {
                         switch step {
                         case .say(let text): try await outbound.write(ByteBuffer(string: text))
                         case .close: return
+                        case .stopListening: try await listener.close()
                         }
                     }
                     request += 1
