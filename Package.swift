@@ -42,6 +42,7 @@ let package = Package(
         .library(name: "DovetailPlatform", targets: ["DovetailPlatform"]),
         .library(name: "DovetailTesting", targets: ["DovetailTesting"]),
         .executable(name: "dovetail", targets: ["dovetail-cli"]),
+        .executable(name: "hello", targets: ["Hello"]),
         .executable(name: "shop", targets: ["Shop"]),
         .executable(name: "shop-demo", targets: ["ShopDemo"]),
     ],
@@ -113,6 +114,9 @@ let package = Package(
         library("Dovetail", ["DovetailPlatform"]),
         .executableTarget(
             name: "dovetail-cli", dependencies: ["Dovetail"], packageAccess: false, swiftSettings: strict),
+        .executableTarget(
+            name: "Hello", dependencies: ["Dovetail"], path: "Examples/Hello", exclude: ["platform.yaml"],
+            packageAccess: false, swiftSettings: strict),
         .executableTarget(
             name: "Shop", dependencies: ["Dovetail"], path: "Examples/Shop", exclude: ["platform.yaml"],
             packageAccess: false, swiftSettings: strict),
