@@ -34,6 +34,8 @@ final class ClientConnection: ChannelInboundHandler {
     private var body = BodyDecoder(.none)
     private var bodyEndDelivered = false
     private var exchange: Exchange?
+    /// Of the present exchange.
+    private(set) var bytesWritten = 0
     private var isProcessing = false
     private var isReading = false
     private var inputClosed = false
@@ -183,6 +185,7 @@ final class ClientConnection: ChannelInboundHandler {
 
     private func start(_ bytes: ByteBuffer) {
         phase = .exchange
+        bytesWritten = 0
         body = BodyDecoder(head.framing)
         bodyEndDelivered = false
         keepsAlive = head.keepAlive && !inputClosed && !worker.isDraining
@@ -243,6 +246,7 @@ final class ClientConnection: ChannelInboundHandler {
     func write(_ buffer: ByteBuffer) {
         guard let context, phase != .closed else { return }
         needsFlush = true
+        bytesWritten += buffer.readableBytes
         context.write(wrapOutboundOut(buffer), promise: nil)
     }
 

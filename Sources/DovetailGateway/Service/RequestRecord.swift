@@ -10,6 +10,8 @@ public struct RequestRecord: Sendable {
     public var path: String
     /// The answer's status; 0 if there was no answer.
     public var status: Int
+    /// How many bytes of answer were sent, its head and framing included.
+    public var bytesSent: Int
     /// Whether the answer ended before it was whole.
     public var brokeOff: Bool
     /// When the request's head was whole, and when the answer's last byte was written.
@@ -58,7 +60,8 @@ extension Exchange {
         }
         return RequestRecord(
             route: route?.id, method: head.method.name.description,
-            path: headBytes.withUnsafeReadableBytes { $0[head.path].text }, status: status, brokeOff: brokeOff,
+            path: headBytes.withUnsafeReadableBytes { $0[head.path].text }, status: status,
+            bytesSent: client.bytesWritten, brokeOff: brokeOff,
             start: started, end: end, traceID: String(traceText.dropFirst(3).prefix(32)),
             spanID: String(traceText.dropFirst(36).prefix(16)), parentSpanID: parent,
             isSampled: trace.flags & 1 == 1, upstream: upstream, attempts: attempts, clientAddress: client.address,

@@ -16,7 +16,7 @@ public struct AccessRecord: Sendable, Hashable {
     public var version: String
     /// The status of the answer; 0 if there was none.
     public var status: Int
-    /// How many bytes of body were sent.
+    /// How many bytes of answer were sent.
     public var bytes: Int
     /// From the first byte of the request to the last of the answer, in nanoseconds.
     public var duration: UInt64

@@ -62,7 +62,7 @@ package final class Telemetry: Service {
             accessLog?.write(
                 AccessRecord(
                     time: start, client: record.clientAddress, principal: record.principal, method: record.method,
-                    path: record.path, status: record.status, bytes: 0, duration: duration,
+                    path: record.path, status: record.status, bytes: record.bytesSent, duration: duration,
                     route: record.route, correlationID: record.correlationID, traceID: traceID))
         }
     }
