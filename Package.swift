@@ -124,6 +124,9 @@ let package = Package(
             name: "ShopDemo",
             dependencies: ["Dovetail", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
+        .target(
+            name: "Patterns", dependencies: ["Dovetail"], path: "Examples/Patterns", packageAccess: false,
+            swiftSettings: strict),
         // Testing
         library("DovetailTesting", ["DovetailEvents"]),
         tests("DovetailCoreTests", ["DovetailCore"]),

@@ -114,7 +114,8 @@ extension IntegrationTests {
             let edit = { (yaml: String) in
                 yaml.replacing(
                     "    - contract: users@1\n",
-                    with: "    - contract: payments@1\n      path: /pay\n      authentication: none\n    - contract: users@1\n"
+                    with:
+                        "    - contract: payments@1\n      path: /pay\n      authentication: none\n    - contract: users@1\n"
                 ).replacing("nodes:", with: "nodes:", maxReplacements: 1)
             }
             try await withShop(["main", "payments"], environment: ["SHOP_WEATHER": "hanging"], edit: edit) { shop in

@@ -44,9 +44,11 @@ extension IntegrationTests {
             #expect(result.output.contains("The books balance"))
         }
 
-        @Test("A planted mistake makes the demo fail", arguments: [
-            ("double-charge", "were charged"), ("lost-refund", "not given back"),
-        ])
+        @Test(
+            "A planted mistake makes the demo fail",
+            arguments: [
+                ("double-charge", "were charged"), ("lost-refund", "not given back"),
+            ])
         func planted(bug: String, finding: String) async throws {
             let shop = try RunningShop()
             let result = try await demo(in: shop, orders: 250, environment: ["SHOP_BUG": bug])

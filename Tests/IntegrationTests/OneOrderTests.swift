@@ -4,7 +4,9 @@ import Testing
 /// The whole path, as a customer walks it: gateway, contract, handler, aggregate, log, projection, query.
 extension IntegrationTests {
     @Suite struct OneOrder {
-        @Test("An order is placed once under its key, confirmed by the saga, shown by the read model, and there after a restart")
+        @Test(
+            "An order is placed once under its key, confirmed by the saga, shown by the read model, and there after a restart"
+        )
         func placed() async throws {
             try await withShop { shop in
                 let token = try await shop.token()
@@ -55,7 +57,8 @@ extension IntegrationTests {
             }
         }
 
-        @Test("A trace follows the order from the gateway through the log into the last step of the saga, on both nodes")
+        @Test(
+            "A trace follows the order from the gateway through the log into the last step of the saga, on both nodes")
         func traced() async throws {
             try await withShop { shop in
                 let token = try await shop.token()

@@ -138,7 +138,8 @@ extension IntegrationTests {
 
                 let events = try await shop.command("events", "tail", "--after", "0", "--no-follow")
                 #expect(events.output.contains("order.created"))
-                let json = try await shop.command("events", "tail", "--after", "0", "--no-follow", "--json", "--limit", "1")
+                let json = try await shop.command(
+                    "events", "tail", "--after", "0", "--no-follow", "--json", "--limit", "1")
                 #expect(json.output.contains("\"type\":"))
                 let sagas = try await shop.command("sagas", "list")
                 #expect(sagas.output.contains("place-order"))

@@ -38,7 +38,8 @@ struct Listener {
             address = try SocketAddress.makeAddressResolvingHost(listen.host, port: listen.port)
         } catch {
             throw GatewayListenError(
-                description: "cannot listen on \(listen.host):\(listen.port): the host cannot be resolved", isInUse: false)
+                description: "cannot listen on \(listen.host):\(listen.port): the host cannot be resolved",
+                isInUse: false)
         }
         // Without the option first: with it, a port that another process listens on with it would be shared, unnoticed.
         let probe = try Listener.bind(address, listen, shares: false)

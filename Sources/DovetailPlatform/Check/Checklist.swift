@@ -111,7 +111,8 @@ struct Checklist: Sendable {
                 continue
             }
             guard let budget = policy.retryBudget else {
-                missing.append("retries to \(callee) have no budget: in an outage they multiply the load; give `budget`")
+                missing.append(
+                    "retries to \(callee) have no budget: in an outage they multiply the load; give `budget`")
                 continue
             }
             present.append(

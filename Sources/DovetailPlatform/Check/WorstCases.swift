@@ -27,7 +27,8 @@ struct WorstCases: Sendable {
                 return .init(
                     what: "\(endpoint.method.rawValue) \(prefix)\(endpoint.path)",
                     cost: "answered within \(limit.briefly)"
-                        + (amplification.isEmpty ? "" : "; may lead to calls: \(amplification.joined(separator: ", "))"))
+                        + (amplification.isEmpty ? "" : "; may lead to calls: \(amplification.joined(separator: ", "))")
+                )
             }
         }
     }

@@ -168,7 +168,9 @@ private final class BackendHandler: ChannelInboundHandler {
             case .send(let text): context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
             case .sendBytes(let bytes):
                 let sent = sent
-                context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes))).whenSuccess { sent.append(bytes.count) }
+                context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes))).whenSuccess {
+                    sent.append(bytes.count)
+                }
             case .close:
                 let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
                 context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in bound.value.close(promise: nil)

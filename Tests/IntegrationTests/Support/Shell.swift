@@ -18,7 +18,8 @@ enum Shell {
         let place = try TemporaryFolder()
         let running = try RunningProgram(
             program, arguments, in: folder, environment: environment, output: place.path + "/out",
-            errors: place.path + "/err", input: input.map { text in
+            errors: place.path + "/err",
+            input: input.map { text in
                 let path = place.path + "/in"
                 try Data(text.utf8).write(to: URL(fileURLWithPath: path))
                 return path
