@@ -97,7 +97,7 @@ import Testing
     func aServerDyingMidAnswerLosesIt(said: String) async throws {
         try await ScriptedServer.with({ _, _ in [.say(said), .close] }) { address, log in
             let error = try await callError {
-                _ = try await withTransport(to: address) { try await $0.send(.get("/"), deadline: .now + .seconds(5)) }
+                _ = try await withTransport(to: address) { try await $0.send(.get("/"), deadline: .now + .seconds(60)) }
             }
             #expect(error.code == .answerLost)
             #expect(error.wasSent)
@@ -108,7 +108,7 @@ import Testing
     @Test func anAnswerThatIsNotHTTPIsInvalid() async throws {
         try await ScriptedServer.with({ _, _ in [.say("SSH-2.0-OpenSSH_9.2\r\n\r\n"), .close] }) { address, _ in
             let error = try await callError {
-                _ = try await withTransport(to: address) { try await $0.send(.get("/"), deadline: .now + .seconds(5)) }
+                _ = try await withTransport(to: address) { try await $0.send(.get("/"), deadline: .now + .seconds(60)) }
             }
             #expect(error.code == .invalidAnswer)
         }

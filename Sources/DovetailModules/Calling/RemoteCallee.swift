@@ -85,9 +85,9 @@ struct CallRequest {
         var rest: [UInt8] = [UInt8(ascii: "{")]
         for (name, range) in try JSON.members(of: body) {
             if places.contains(name) {
-                named[name] = Self.scalars(body[range]).first
+                named[name] = try Self.scalars(body[range]).first
             } else if endpoint.takesQuery {
-                query += Self.scalars(body[range]).map { "\(name.percentEncoded)=\($0.percentEncoded)" }
+                query += try Self.scalars(body[range]).map { "\(name.percentEncoded)=\($0.percentEncoded)" }
             } else {
                 if rest.count > 1 { rest.append(UInt8(ascii: ",")) }
                 rest += try JSON.encode(name) + [UInt8(ascii: ":")] + body[range]
@@ -112,16 +112,18 @@ struct CallRequest {
     }
 
     /// A JSON value as the text of parameters: a scalar is one, an array of scalars several, null none.
-    private static func scalars(_ json: ArraySlice<UInt8>) -> [String] {
-        if let text = try? JSON.decode(String.self, from: Array(json)) { return [text] }
-        let text = String(decoding: json, as: UTF8.self)
-        if text == "null" { return [] }
-        if json.first == UInt8(ascii: "["), let texts = try? JSON.decode([String].self, from: Array(json)) {
-            return texts
+    private static func scalars(_ json: ArraySlice<UInt8>) throws -> [String] {
+        switch try JSON.decode(JSONValue.self, from: Array(json)) {
+        case .null: []
+        case .string(let text): [text]
+        case .array(let elements): try elements.map(text)
+        // A number keeps the digits it was written with.
+        case .bool, .integer, .number, .object: [String(decoding: json, as: UTF8.self)]
         }
-        if json.first == UInt8(ascii: "["), let numbers = try? JSON.decode([Double].self, from: Array(json)) {
-            return numbers.map { $0 == $0.rounded() ? String(Int64($0)) : String($0) }
-        }
-        return [text]
+    }
+
+    private static func text(_ element: JSONValue) throws -> String {
+        if case .string(let text) = element { return text }
+        return String(decoding: try JSON.encode(element), as: UTF8.self)
     }
 }

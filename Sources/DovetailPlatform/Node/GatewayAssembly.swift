@@ -47,10 +47,10 @@ struct GatewayAssembly {
                         throw PlatformError(
                             "the node '\(home.name)' needs `listen` (or `url`), for the gateway to reach '\(module)'")
                     }
-                    let name = "node \(home.name)"
-                    if upstreams[name] == nil {
-                        upstreams[name] = DovetailGateway.Upstream(name: name, servers: [.init(host: host, port: port)])
-                    }
+                    let name = "module \(module)"
+                    upstreams[name] = DovetailGateway.Upstream(
+                        name: name, servers: [.init(host: host, port: port)],
+                        under: configuration.policy(forModule: module))
                     destination = .http(name)
                 }
                 for endpoint in contract.endpoints {
