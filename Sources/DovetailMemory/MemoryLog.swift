@@ -19,10 +19,13 @@ final class MemoryLog: EventLog {
     let durability = Durability.memory
     private let state: Mutex<State>
     private let watermark = Watermark(0)
+    private let cell = ConditionCell()
 
     init() throws {
         state = Mutex(try State(identity))
     }
+
+    var condition: LogCondition { cell.condition }
 
     var head: Int64 { watermark.value }
 
@@ -74,6 +77,8 @@ final class MemoryLog: EventLog {
     }
 
     func close() {
-        watermark.fail(LogError(.stopped, "memory", "it was shut down"))
+        let error = LogError(.stopped, "memory", "it was shut down")
+        cell.set(.stopped(error))
+        watermark.fail(error)
     }
 }

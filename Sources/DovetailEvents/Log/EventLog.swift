@@ -11,6 +11,9 @@ public protocol EventLog: Database {
     /// What the log promises about what it has accepted.
     var durability: Durability { get }
 
+    /// Whether the log takes in what it is given.
+    var condition: LogCondition { get }
+
     /// The number of the last event that is durable; 0 for an empty log. Every number up to it is there, or was reclaimed.
     var head: Int64 { get }
 

@@ -191,7 +191,9 @@ public struct EndpointTable: RawHandler {
                 "operation": "\(operation)", "correlation": "\(call.correlationID)", "error": "\(error)",
             ])
         if let error = error as? any ClassifiedFailure, error.failureKind == .transient {
-            return Problem("unavailable", status: 503)("try again later")
+            var problem = Problem("unavailable", status: 503)("try again later")
+            problem.retryAfter = .seconds(1)
+            return problem
         }
         return Problem("internal-error", status: 500)("the operator finds more under the correlation id")
     }

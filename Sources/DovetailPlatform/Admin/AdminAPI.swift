@@ -79,6 +79,8 @@ public struct AdminAPI: Contract {
         public var head: Int64
         /// What the log promises.
         public var durability: String
+        /// Why the log takes nothing in, when it does not.
+        public var trouble: String?
         /// The read models.
         public var views: [View]
         /// How many sagas stand in each status.

@@ -32,6 +32,7 @@ struct AdminDoor: RawHandler {
         switch request.path {
         case node.configuration.telemetry.prometheus.path: return await node.metrics()
         case "/openapi.json": return node.openAPI()
+        case Health.live, Health.ready: return node.health(request.path)
         default: return await table.respond(to: request)
         }
     }
@@ -43,27 +44,23 @@ struct NodeDoor: RawHandler {
 
     func respond(to request: RawRequest) async -> RawResponse {
         switch request.path {
-        case "/health/live", "/health/ready":
-            return RawResponse(
-                status: .ok, headers: [.contentType: "application/json"],
-                body: .bytes(Array("{\"status\":\"up\"}".utf8)))
-        case "/openapi.json":
-            return node.openAPI()
-        default:
-            return await node.table.respond(to: request)
+        case Health.live, Health.ready: return node.health(request.path)
+        case "/openapi.json": return node.openAPI()
+        default: return await node.table.respond(to: request)
         }
     }
 }
 
-/// Metrics on an address of their own.
+/// Metrics and health on an address of their own.
 struct MetricsDoor: RawHandler {
     let node: Node
 
     func respond(to request: RawRequest) async -> RawResponse {
-        guard request.path == node.configuration.telemetry.prometheus.path else {
-            return .problem(Problem("not-found", status: 404))
+        switch request.path {
+        case node.configuration.telemetry.prometheus.path: return await node.metrics()
+        case Health.live, Health.ready: return node.health(request.path)
+        default: return .problem(Problem("not-found", status: 404))
         }
-        return await node.metrics()
     }
 }
 

@@ -207,6 +207,7 @@ struct StatusCommand<Program: Platform>: AsyncParsableCommand {
             if json { return say(String(decoding: try JSON.encode(status), as: UTF8.self)) }
             say("\(status.platform): node \(status.node) with \(status.modules.joined(separator: ", "))")
             say("log: head \(status.head), durable on \(status.durability)")
+            if let trouble = status.trouble { say("log: \(trouble)") }
             for view in status.views {
                 say(
                     "view \(view.projection): at \(view.scanned), \(status.head - view.scanned) behind"

@@ -36,6 +36,7 @@ extension Node {
 
     private var logFamilies: [PrometheusFamily] {
         let head = store.log.head
+        let takesIn = store.log.condition.trouble == nil
         let lag = runtimes.flatMap { runtime in
             runtime.readModel.status.map { projection, status in
                 PrometheusFamily.Sample(
@@ -47,6 +48,9 @@ extension Node {
             PrometheusFamily(
                 name: "dovetail_log_head", help: "The number of the last durable event.", kind: .gauge,
                 samples: [.init(value: Double(head))]),
+            PrometheusFamily(
+                name: "dovetail_log_open", help: "1 while the log takes events in; 0 when full or stopped.",
+                kind: .gauge, samples: [.init(value: takesIn ? 1 : 0)]),
             PrometheusFamily(
                 name: "dovetail_projection_lag_events", help: "Events that a projection has not looked at.",
                 kind: .gauge, samples: lag),

@@ -42,6 +42,8 @@ final class SQLiteLog: EventLog {
         self.durability = durability
     }
 
+    var condition: LogCondition { database.writer.condition.condition }
+
     var head: Int64 { database.writer.head.value }
 
     func enqueue(_ appends: [Append]) throws -> Ticket<Appended> {

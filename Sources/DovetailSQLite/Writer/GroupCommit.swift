@@ -42,6 +42,7 @@ final class GroupCommit {
     private let connection: SQLiteConnection
     private let log: LogWriter?
     private let head: Watermark
+    private let condition: ConditionCell
     private let subject: String
     private let runner: ClosureRunner
     private let begin: SQLiteStatement
@@ -50,10 +51,11 @@ final class GroupCommit {
     /// Labels of closures that took long: they get transactions of their own, so that others do not wait for their commit.
     private var longLabels: Set<String> = []
 
-    init(_ connection: SQLiteConnection, log: LogWriter?, head: Watermark) throws {
+    init(_ connection: SQLiteConnection, log: LogWriter?, head: Watermark, condition: ConditionCell) throws {
         self.connection = connection
         self.log = log
         self.head = head
+        self.condition = condition
         subject = connection.path
         runner = try ClosureRunner(connection)
         begin = try connection.prepare("BEGIN IMMEDIATE")
@@ -223,6 +225,7 @@ final class GroupCommit {
     /// The transaction is gone and with it what these did.
     private func lose(_ failure: SQLiteFailure, _ requests: [Request], isCommit: Bool) -> Condition {
         if failure.isFull {
+            condition.set(.full)
             for request in requests { request.fail(fullError()) }
             return .full
         }
@@ -239,6 +242,7 @@ final class GroupCommit {
                 .outcomeUnknown, subject,
                 "the disk failed while committing (\(failure.words)); whether it lasted shows after a restart, and sending the same ids again is safe"
             ) : stop
+        condition.set(.stopped(stop))
         for request in requests { request.fail(told) }
         return .failed(stop)
     }

@@ -19,6 +19,7 @@ final class Writer: Sendable {
     let mailbox: Mailbox
     /// The log's head; 0 in a database that is no log.
     let head = Watermark(0)
+    let condition = ConditionCell()
     private let settings: Settings
     private let finished = Ticket<Void>()
 
@@ -35,7 +36,7 @@ final class Writer: Sendable {
         let ready = DispatchSemaphore(value: 0)
         let thread = Thread {
             do {
-                let core = try WriterCore(settings, head: writer.head)
+                let core = try WriterCore(settings, head: writer.head, condition: writer.condition)
                 opened.withLock { $0 = .success(core.identity) }
                 ready.signal()
                 writer.serve(core)
@@ -65,6 +66,7 @@ final class Writer: Sendable {
                 backlog.fill(requests)
             }
             if let failure = core.run(&backlog, from: mailbox) {
+                condition.set(.stopped(failure))
                 mailbox.close(failure)
                 head.fail(failure)
                 for request in backlog.removeAll() + mailbox.takeAll() { request.fail(failure) }
@@ -79,6 +81,7 @@ final class Writer: Sendable {
         let error = LogError(.stopped, settings.path, "it was shut down")
         mailbox.close(error)
         _ = try? await finished.value
+        condition.set(.stopped(error))
         head.fail(error)
     }
 
@@ -108,11 +111,13 @@ final class WriterCore {
     private let settings: Writer.Settings
     private let connection: SQLiteConnection
     private let group: GroupCommit
+    private let condition: ConditionCell
     /// When publishing stopped because the disk was full, and the next look whether it still is.
     private var nextLook: MonotonicTime?
 
-    init(_ settings: Writer.Settings, head: Watermark) throws {
+    init(_ settings: Writer.Settings, head: Watermark, condition: ConditionCell) throws {
         self.settings = settings
+        self.condition = condition
         do {
             connection = try SQLiteConnection(path: settings.path)
             try WriterCore.configure(connection, settings)
@@ -120,7 +125,7 @@ final class WriterCore {
             let log = settings.isLog ? try LogWriter(connection, durability: settings.durability) : nil
             identity = log?.identity
             head.advance(to: log?.position ?? 0)
-            group = try GroupCommit(connection, log: log, head: head)
+            group = try GroupCommit(connection, log: log, head: head, condition: condition)
             if let pages = settings.options.maximumPages { try connection.run("PRAGMA max_page_count = \(pages)") }
         } catch let failure as SQLiteFailure {
             throw failure.error(settings.path)
@@ -197,6 +202,7 @@ final class WriterCore {
     /// Stops publishing and gives the ballast up, so that settlements and checkpoints still find room.
     private func becomeFull() {
         if nextLook == nil {
+            condition.set(.full)
             settings.ballast?.release()
             Logger(label: "dovetail.sqlite").error(
                 "the disk is full: publishing has stopped until there is space again",
@@ -209,6 +215,7 @@ final class WriterCore {
         guard let look = nextLook, MonotonicTime.now >= look else { return }
         if settings.ballast?.restore() ?? true {
             nextLook = nil
+            condition.set(.open)
             Logger(label: "dovetail.sqlite").notice(
                 "there is space again: publishing resumes", metadata: ["store": "\(settings.path)"])
         } else {
