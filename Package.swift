@@ -14,6 +14,15 @@ let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-h
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
+/// The umbrella with all that it re-exports. An incremental build follows direct dependencies only: who named the umbrella
+/// alone would keep object files that were compiled against what a re-exported module no longer is.
+let dovetail = [
+    "Dovetail", "DovetailCQRS", "DovetailContracts", "DovetailCore", "DovetailEvents", "DovetailHTTP",
+    "DovetailModules",
+    "DovetailObservability", "DovetailPlatform", "DovetailResilience", "DovetailSagas",
+]
+let umbrella = dovetail.map { Target.Dependency.target(name: $0) }
+
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
@@ -26,7 +35,7 @@ let package = Package(
     name: "dovetail",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "Dovetail", targets: ["Dovetail"]),
+        .library(name: "Dovetail", targets: dovetail),
         .library(name: "DovetailCore", targets: ["DovetailCore"]),
         .library(name: "DovetailContracts", targets: ["DovetailContracts"]),
         .library(name: "DovetailResilience", targets: ["DovetailResilience"]),
@@ -113,19 +122,19 @@ let package = Package(
         // Layer 6
         library("Dovetail", ["DovetailPlatform"]),
         .executableTarget(
-            name: "dovetail-cli", dependencies: ["Dovetail"], packageAccess: false, swiftSettings: strict),
+            name: "dovetail-cli", dependencies: umbrella, packageAccess: false, swiftSettings: strict),
         .executableTarget(
-            name: "Hello", dependencies: ["Dovetail"], path: "Examples/Hello", exclude: ["platform.yaml"],
+            name: "Hello", dependencies: umbrella, path: "Examples/Hello", exclude: ["platform.yaml"],
             packageAccess: false, swiftSettings: strict),
         .executableTarget(
-            name: "Shop", dependencies: ["Dovetail"], path: "Examples/Shop", exclude: ["platform.yaml"],
+            name: "Shop", dependencies: umbrella, path: "Examples/Shop", exclude: ["platform.yaml"],
             packageAccess: false, swiftSettings: strict),
         .executableTarget(
             name: "ShopDemo",
-            dependencies: ["Dovetail", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: umbrella + [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
         .target(
-            name: "Patterns", dependencies: ["Dovetail"], path: "Examples/Patterns", packageAccess: false,
+            name: "Patterns", dependencies: umbrella, path: "Examples/Patterns", packageAccess: false,
             swiftSettings: strict),
         // Testing
         library("DovetailTesting", ["DovetailEvents"]),
@@ -138,7 +147,7 @@ let package = Package(
         tests("DovetailObservabilityTests", ["DovetailObservability"]),
         tests("DovetailPlatformTests", ["DovetailPlatform"]),
         tests("ConformanceTests", ["DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
-        tests("IntegrationTests", ["Dovetail", "SQLiteBinding"]),
+        tests("IntegrationTests", umbrella + ["SQLiteBinding"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .executableTarget(
             name: "json-bench", dependencies: ["DovetailCore"], path: "Benchmarks/json", swiftSettings: strict),

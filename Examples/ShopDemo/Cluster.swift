@@ -8,6 +8,8 @@ final class Cluster: Sendable {
     let config: String
     let nodes: [NodeInfo]
     private let processes = Mutex<[String: Process]>([:])
+    /// Where in its log file each node's present run begins.
+    private let logStarts = Mutex<[String: UInt64]>([:])
 
     /// What `shop nodes --json` says of a node.
     struct NodeInfo: Wire {
@@ -32,7 +34,8 @@ final class Cluster: Sendable {
         guard FileManager.default.fileExists(atPath: log) || FileManager.default.createFile(atPath: log, contents: nil),
             let output = FileHandle(forWritingAtPath: log)
         else { throw DemoError("cannot write \(log)") }
-        try output.seekToEnd()
+        let start = try output.seekToEnd()
+        logStarts.withLock { $0[node.name] = start }
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = ["run", "--node", node.name, "--config", config]
@@ -45,16 +48,23 @@ final class Cluster: Sendable {
     private func waitUntilUp(_ node: NodeInfo) async throws {
         for attempt in 0..<600 {
             if let process = processes.withLock({ $0[node.name] }), !process.isRunning {
-                let log = (try? String(contentsOfFile: "data/\(node.name).log", encoding: .utf8)) ?? ""
                 throw DemoError(
-                    "node '\(node.name)' ended with status \(process.terminationStatus):\n"
-                        + log.split(separator: "\n").suffix(5).joined(separator: "\n"))
+                    "node '\(node.name)' ended with status \(process.terminationStatus):\n\(lastWords(of: node))")
             }
             if (try? await admin(node) { try await $0.status(.init()) }) != nil { return }
             if attempt == 20 { say("Waiting for node '\(node.name)' …") }
             try await Task.sleep(for: .milliseconds(100))
         }
         throw DemoError("node '\(node.name)' does not come up; see data/\(node.name).log")
+    }
+
+    /// The last lines that a node has logged since it was started.
+    private func lastWords(of node: NodeInfo) -> String {
+        guard let file = FileHandle(forReadingAtPath: "data/\(node.name).log"),
+            (try? file.seek(toOffset: logStarts.withLock { $0[node.name] ?? 0 })) != nil,
+            let log = try? file.readToEnd()
+        else { return "" }
+        return String(decoding: log, as: UTF8.self).split(separator: "\n").suffix(5).joined(separator: "\n")
     }
 
     /// Kills nodes at random moments, and starts them again.
