@@ -37,7 +37,8 @@ extension Node {
         let sagas = try await journal.counts()
         return AdminAPI.Status(
             platform: configuration.platform, node: name, modules: runtimes.map(\.module),
-            position: log.position(log.head).description, head: log.head, durability: log.durability.rawValue, trouble: log.condition.trouble,
+            position: log.position(log.head).description, head: log.head, durability: log.durability.rawValue,
+            trouble: log.condition.trouble,
             views: runtimes.flatMap { runtime in
                 runtime.readModel.status.map { projection, status in
                     .init(
