@@ -147,6 +147,6 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "gateway-bench", dependencies: ["DovetailGateway", lifecycle], path: "Benchmarks/gateway",
-            exclude: ["backend.c"], swiftSettings: strict),
+            exclude: ["backend.c", "load.lua"], swiftSettings: strict),
     ]
 )

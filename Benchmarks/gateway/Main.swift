@@ -28,9 +28,10 @@ struct GatewayBench {
             upstreams: [Upstream(name: "backend", servers: [.init(host: "127.0.0.1", port: options.upstream)])],
             authenticators: options.authenticators)
         let records = RecordSum()
+        var tell: (@Sendable (RequestRecord) -> Void)?
+        if options.secret != nil { tell = { records.add($0) } }
         let gateway = try Gateway(
-            configuration, eventLoops: options.loops,
-            onRequestFinished: options.secret == nil ? nil : { records.add($0) })
+            configuration, eventLoops: options.loops, logger: options.logger, onRequestFinished: tell)
         let group = ServiceGroup(
             configuration: .init(
                 services: [.init(service: gateway)], gracefulShutdownSignals: [.sigterm, .sigint],

@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import functools
 import json
 import os
 import shutil
@@ -85,6 +86,7 @@ def run(command):
         fail(f"{command[0]} failed:\n{done.stdout[-4000:]}")
 
 
+@functools.cache
 def build_swift(product):
     """Builds one product and what it needs, optimised; the path of its program."""
     command = ["swift", "build", "-c", "release", "--product", product, "--scratch-path", str(SCRATCH)]
