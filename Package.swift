@@ -151,5 +151,11 @@ let package = Package(
         // Benchmarks: each a product that pulls in no more than it measures
         .executableTarget(
             name: "json-bench", dependencies: ["DovetailCore"], path: "Benchmarks/json", swiftSettings: strict),
+        .executableTarget(
+            name: "events-bench", dependencies: ["DovetailSQLite"], path: "Benchmarks/events", exclude: ["peers"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "gateway-bench", dependencies: ["DovetailGateway", lifecycle], path: "Benchmarks/gateway",
+            exclude: ["backend.c", "load.lua"], swiftSettings: strict),
     ]
 )

@@ -1,35 +1,41 @@
 import DovetailCore
 import DovetailGateway
-import Foundation
-import Logging
+import DovetailResilience
+import ServiceLifecycle
 
-/// The gateway alone, for measuring: `gateway-bench --listen PORT --upstream PORT [--routes N] [--loops N]`.
+/// The gateway alone, for measuring: `gateway-bench --listen PORT --upstream PORT [--routes N] [--loops N] [--secret TEXT]`.
+///
+/// With a secret every request needs a token of it and counts towards a rate limit, and what is told of each request is
+/// built as an access log would have it. `scripts/bench/gateway` runs it beside its peers.
 @main
 struct GatewayBench {
     static func main() async throws {
-        let listen = option("--listen") ?? 9080
-        let upstream = option("--upstream") ?? 9081
+        let options = try Options(CommandLine.arguments)
         var routes = [
             Route(
-                id: "all", path: try PathPattern("/**"), authentication: .none, destination: .http("backend"))
+                id: "all", path: try PathPattern("/**"), authentication: options.authentication,
+                rateLimit: options.rateLimit, destination: .http("backend"))
         ]
-        for number in 0..<(option("--routes") ?? 1) - 1 {
+        for number in 0..<options.routes - 1 {
             routes.append(
                 Route(
-                    id: "route-\(number)", path: try PathPattern("/service\(number)/items/{id}"), authentication: .none,
-                    destination: .http("backend")))
+                    id: "route-\(number)", path: try PathPattern("/service\(number)/items/{id}"),
+                    authentication: options.authentication, rateLimit: options.rateLimit, destination: .http("backend"))
+            )
         }
+        let configuration = GatewayConfiguration(
+            listen: .init(port: options.listen), routes: routes,
+            upstreams: [Upstream(name: "backend", servers: [.init(host: "127.0.0.1", port: options.upstream)])],
+            authenticators: options.authenticators)
+        let records = RecordSum()
+        var tell: (@Sendable (RequestRecord) -> Void)?
+        if options.secret != nil { tell = { records.add($0) } }
         let gateway = try Gateway(
-            GatewayConfiguration(
-                listen: .init(port: listen), routes: routes,
-                upstreams: [Upstream(name: "backend", servers: [.init(host: "127.0.0.1", port: upstream)])]),
-            eventLoops: option("--loops") ?? 1)
-        try await gateway.run()
-    }
-
-    private static func option(_ name: String) -> Int? {
-        let arguments = CommandLine.arguments
-        guard let index = arguments.firstIndex(of: name), index + 1 < arguments.count else { return nil }
-        return Int(arguments[index + 1])
+            configuration, eventLoops: options.loops, logger: options.logger, onRequestFinished: tell)
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: gateway)], gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: options.logger))
+        try await group.run()
     }
 }

@@ -76,8 +76,8 @@ public struct EventAttributes: Sendable, Hashable, Codable {
         carrier["traceparent"] = traceparent
         carrier["tracestate"] = tracestate
         InstrumentationSystem.instrument.extract(carrier, into: &trace, using: DictionaryCarrier())
-        return CallContext(
-            correlationID: correlationID ?? id.description, causationID: id.description, trace: trace)
+        let causationID = id.description
+        return CallContext(correlationID: correlationID ?? causationID, causationID: causationID, trace: trace)
     }
 }
 
