@@ -13,7 +13,8 @@ demo: setup
 	@$(BIN)/shop-demo --orders $(ORDERS) $(if $(ONCE),--once) $(if $(RESET),--reset) $(if $(KILLS),--kills $(KILLS))
 
 # Builds everything once and runs every test; those of the whole shop have the machine to themselves.
-test: setup
+test:
+	@scripts/setup tests
 	@scripts/check
 	@scripts/build --build-tests
 	@swift test --skip-build --skip IntegrationTests

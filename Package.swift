@@ -138,14 +138,15 @@ let package = Package(
             swiftSettings: strict),
         // Testing
         library("DovetailTesting", ["DovetailEvents"]),
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         tests("DovetailCoreTests", ["DovetailCore"]),
-        tests("DovetailContractsTests", ["DovetailContracts"]),
+        tests("DovetailContractsTests", ["DovetailContracts", "TestSupport"]),
         tests("DovetailResilienceTests", ["DovetailResilience"]),
         tests("DovetailEventsTests", ["DovetailEvents"]),
         tests("DovetailHTTPTests", ["DovetailHTTP"]),
         tests("DovetailGatewayTests", ["DovetailGateway"]),
-        tests("DovetailObservabilityTests", ["DovetailObservability"]),
-        tests("DovetailPlatformTests", ["DovetailPlatform"]),
+        tests("DovetailObservabilityTests", ["DovetailObservability", "TestSupport"]),
+        tests("DovetailPlatformTests", ["DovetailPlatform", "TestSupport"]),
         tests("ConformanceTests", ["DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
         tests("IntegrationTests", umbrella + ["SQLiteBinding"]),
         // Benchmarks: each a product that pulls in no more than it measures

@@ -1,5 +1,6 @@
 import DovetailPlatform
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct SchemaTests {
@@ -98,28 +99,5 @@ import Testing
         ]
         for text in bad { #expect(issues(in: text) != [], "\(text)") }
         #expect(try verdicts(bad.filter { !$0.contains("1a") }) == String(repeating: "0", count: bad.count - 1) + "\n")
-    }
-}
-
-/// A second opinion from Python's libraries, where the machine has them.
-enum PythonOracle {
-    static func has(_ modules: String) -> Bool {
-        (try? run("import \(modules)\nprint('yes')", input: "")) == "yes\n"
-    }
-
-    static func run(_ script: String, input: String) throws -> String {
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent("oracle-\(UUID().uuidString)")
-        try Data(input.utf8).write(to: file)
-        defer { try? FileManager.default.removeItem(at: file) }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["python3", "-c", script]
-        let output = Pipe()
-        process.standardInput = try FileHandle(forReadingFrom: file)
-        process.standardOutput = output
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return String(decoding: data, as: UTF8.self)
     }
 }

@@ -22,14 +22,20 @@ public struct OrdersAPI: Contract {
 
     public init() {}
 
-    public struct Place: Wire { public var lines: [OrderLine] }
+    public struct Place: Wire, Constrained {
+        public var lines: [OrderLine]
+        public static let constraints: Constraints = ["lines": .count(0...50)]
+    }
     public struct Receipt: Wire { public var id: String, status: String }
     public struct Get: Wire { public var id: String }
     public struct View: Wire {
         public var id: String, userID: String, status: String, cents: Int, itemCount: Int
         public var reason: String?, createdAt: Date
     }
-    public struct OfUser: Wire { public var id: String, limit: Int?, skip: Int? }
+    public struct OfUser: Wire, Constrained {
+        public var id: String, limit: Int?, skip: Int?
+        public static let constraints: Constraints = ["limit": .range(1...1000), "skip": .range(0...1_000_000)]
+    }
     public struct Page: Wire { public var orders: [View] }
     public struct Created: Wire { public var orderID: String, userID: String, lines: [OrderLine], cents: Int }
     public struct Closed: Wire { public var orderID: String, reason: String? = nil }

@@ -12,7 +12,7 @@ let products = Module("products", provides: ProductsAPI()) { products in
     )
 
     products.handle(\.list) { input, context in
-        let limit = min(max(input.limit ?? 50, 1), 200)
+        let limit = input.limit ?? 50
         let page = try await context.snapshot { tables in
             try tables.rows(
                 ProductsAPI.Product.self,

@@ -23,9 +23,9 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// An RFC 6901 pointer in the making.
-enum JSONPointer {
+package enum JSONPointer {
     /// `pointer` with one more step, in which `~` and `/` are escaped (RFC 6901, section 3).
-    static func appending(_ step: String, to pointer: String) -> String {
+    package static func appending(_ step: String, to pointer: String) -> String {
         guard step.utf8.contains(where: { $0 == UInt8(ascii: "~") || $0 == UInt8(ascii: "/") }) else {
             return pointer + "/" + step
         }

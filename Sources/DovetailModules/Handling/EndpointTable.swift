@@ -22,12 +22,13 @@ public struct EndpointTable: RawHandler {
 
     /// The endpoints of `modules`. With a token, requests from outside the process are believed only with it.
     ///
-    /// Throws ``TableError`` if two endpoints have the same method and path.
+    /// Throws ``TableError`` if two endpoints have the same method and path, and ``SchemaError`` for an input that has no schema.
     package init(_ modules: [ModuleRuntime], nodeToken: String? = nil) throws {
         var router = EndpointRouter<Served>()
         var byKey: [String: Served] = [:]
         for runtime in modules {
             for entry in runtime.parts.handlers {
+                if let error = entry.schemaError { throw error }
                 let served = Served(entry: entry, runtime: runtime)
                 if let other = router.insert(served, entry.endpoint.method, entry.endpoint.versionedPath) {
                     throw TableError(

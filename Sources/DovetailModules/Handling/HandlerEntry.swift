@@ -9,12 +9,28 @@ package struct HandlerEntry: Sendable {
     let bytes: @Sendable ([UInt8], [JSON.Field], HandlerContext) async throws -> RawResponse.Body
     /// Answers a value of the input's type with one of the output's.
     let value: @Sendable (any Sendable, HandlerContext) async throws -> any Sendable
+    /// Why the input cannot be held to the contract; nothing is answered then.
+    let schemaError: SchemaError?
 
     init<Input: Wire, Output: Sendable>(
         _ endpoint: Endpoint<Input, Output>, _ description: EndpointDescription,
         _ handler: @escaping @Sendable (Input, HandlerContext) async throws -> Output
     ) {
         self.endpoint = description
+        let validator: InputValidator<Input>?
+        do throws(SchemaError) {
+            validator = try InputValidator(description)
+            schemaError = nil
+        } catch {
+            validator = nil
+            schemaError = error
+        }
+        @Sendable func answer(_ input: Input, _ context: HandlerContext) async throws -> Output {
+            if let violations = try validator?.violations(of: input), !violations.isEmpty {
+                throw Problem.invalidInput(violations)
+            }
+            return try await handler(input, context)
+        }
         bytes = { body, fields, context in
             let input: Input
             do {
@@ -24,7 +40,7 @@ package struct HandlerEntry: Sendable {
                     .init(pointer: error.pointer, expected: "expected \(error.expected), found \(error.found)")
                 ])
             }
-            return try endpoint.answer.encode(try await handler(input, context))
+            return try endpoint.answer.encode(try await answer(input, context))
         }
         value = { input, context in
             guard let input = input as? Input else {
@@ -33,17 +49,7 @@ package struct HandlerEntry: Sendable {
                     message: "'\(description.key)' takes \(Input.self), and was called with \(type(of: input))",
                     wasSent: false)
             }
-            return try await handler(input, context)
+            return try await answer(input, context)
         }
-    }
-}
-
-extension Problem {
-    /// `400`: the input breaks the contract, there and there.
-    static func invalidInput(_ violations: [Violation]) -> Problem {
-        var problem = Problem("invalid-input", status: 400, title: "The request does not fit the contract")
-        problem.detail = violations.first.map { "at \($0.pointer.isEmpty ? "the top" : $0.pointer): \($0.expected)" }
-        problem.violations = violations
-        return problem
     }
 }

@@ -69,7 +69,7 @@ extension Node {
     func openAPI() -> RawResponse {
         do {
             let document = try OpenAPI.document(
-                for: runtimes.flatMap(\.parts.contracts), title: configuration.platform, servers: [])
+                for: runtimes.flatMap(\.parts.contracts), title: configuration.platform)
             return RawResponse(
                 status: .ok, headers: [.contentType: "application/json"], body: .bytes(try JSON.encode(document)))
         } catch {

@@ -73,7 +73,7 @@ struct Checklist: Sendable {
                 var known: [String] = []
                 for event in contract.events {
                     do {
-                        _ = try Schema.of(event.payload)
+                        _ = try Schema.document(of: event.payload)
                         known.append("\(event.name) v\(event.version)")
                     } catch {
                         missing.append("\(contract.identity): \(event.name) has no schema: \(error)")

@@ -24,7 +24,7 @@ struct Findings: Sendable {
     /// What the contracts have wrong by themselves. Missing idempotency is a line of the checklist.
     private var contracts: [CheckReport.Finding] {
         catalog.looked.flatMap { $0.parts.contracts }.flatMap { contract in
-            ContractCheck.findings(for: contract).map {
+            contract.findings.map {
                 .init(severity: $0.severity == .error ? .error : .warning, place: $0.place, message: $0.message)
             }
         }

@@ -62,7 +62,7 @@ struct OpenAPICommand<Program: Platform>: AsyncParsableCommand {
         let chosen = catalog.modules.filter { modules.isEmpty || modules.contains($0.name) }
         let contracts = chosen.flatMap { catalog.parts[$0.name]?.contracts ?? [] }
         let document = try OpenAPI.document(
-            for: contracts, title: chosen.map(\.name).joined(separator: ", "), servers: [])
+            for: contracts, title: chosen.map(\.name).joined(separator: ", "))
         say(String(decoding: try JSON.encode(document), as: UTF8.self))
     }
 }

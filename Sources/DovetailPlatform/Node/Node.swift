@@ -64,6 +64,9 @@ package struct Node: Sendable {
                 let runtime = ModuleRuntime(
                     module: module.name, parts: module.assemble(in: environment), log: store.log,
                     views: try store.views(module: module.name), commands: commands)
+                if let finding = runtime.parts.contracts.flatMap(\.findings).first(where: { $0.severity == .error }) {
+                    throw PlatformError("\(finding.place): \(finding.message)")
+                }
                 if let missing = runtime.parts.unhandled.first {
                     throw PlatformError(
                         "the module '\(module.name)' promises '\(missing.key)' (\(missing.name)) and handles it nowhere"
