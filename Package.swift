@@ -143,6 +143,8 @@ let package = Package(
         tests("DovetailContractsTests", ["DovetailContracts", "TestSupport"]),
         tests("DovetailResilienceTests", ["DovetailResilience"]),
         tests("DovetailEventsTests", ["DovetailEvents"]),
+        tests("DovetailCQRSTests", ["DovetailCQRS", "DovetailMemory"]),
+        tests("DovetailModulesTests", ["DovetailModules", "DovetailMemory"]),
         tests("DovetailHTTPTests", ["DovetailHTTP"]),
         tests("DovetailGatewayTests", ["DovetailGateway"]),
         tests("DovetailObservabilityTests", ["DovetailObservability", "TestSupport"]),

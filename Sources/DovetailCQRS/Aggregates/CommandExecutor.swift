@@ -33,19 +33,21 @@ public final class CommandExecutor: Sendable {
     /// Carries out a command: `decide` gets the state and returns the events that follow from it, or throws to refuse.
     ///
     /// Returns when the events are durable. `decide` is pure and may be called again, when another writer came first. With a `key`, the command is carried out
-    /// once: the same key again returns the first outcome and decides nothing. Throws what `decide` throws, and ``LogError``; cancellation does not withdraw
-    /// a command that was already decided.
+    /// once: the same key again returns the first outcome and decides nothing, and throws ``Problem/keyReused`` if `input`, when both are given, is not
+    /// the first one's. Throws what `decide` throws, once the log has confirmed the state that it was decided on, and ``LogError``; cancellation does
+    /// not withdraw a command that was already decided.
     @discardableResult
     public func execute<State>(
-        _ aggregate: Aggregate<State>, _ id: String, key: String? = nil, source: String, context: CallContext?,
+        _ aggregate: Aggregate<State>, _ id: String, key: CommandKey? = nil, source: String, context: CallContext?,
         _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let stream = aggregate.stream(id)
         guard let key else {
             return try await run(aggregate, stream, nil, source, context, decide)
         }
-        return try await keys.withTurn(key) {
-            if let first = try await log.event(id: Self.eventID(key, stream, 0)) {
+        return try await keys.withTurn(key.name) {
+            if let first = try await log.event(id: key.eventID(stream, 0)) {
+                try key.confirm(first.attributes)
                 return CommandOutcome(position: first.position, version: first.stream?.version ?? 0, wasDuplicate: true)
             }
             return try await run(aggregate, stream, key, source, context, decide)
@@ -62,12 +64,8 @@ public final class CommandExecutor: Sendable {
         }
     }
 
-    private static func eventID(_ key: String, _ stream: String, _ index: Int) -> UniqueID {
-        .derived(from: "command", key, stream, String(index))
-    }
-
     private func run<State>(
-        _ aggregate: Aggregate<State>, _ stream: String, _ key: String?, _ source: String, _ context: CallContext?,
+        _ aggregate: Aggregate<State>, _ stream: String, _ key: CommandKey?, _ source: String, _ context: CallContext?,
         _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let live = enter(aggregate, stream)
@@ -77,9 +75,10 @@ public final class CommandExecutor: Sendable {
             let decision: LiveAggregate<State>.Decision?
             do {
                 decision = try live.decide(log, decide) { event, index in
-                    try EventDraft(
-                        event, id: key.map { Self.eventID($0, stream, index) } ?? .v7(), source: source,
-                        context: context)
+                    var draft = try EventDraft(
+                        event, id: key?.eventID(stream, index) ?? .v7(), source: source, context: context)
+                    if index == 0 { key?.note(in: &draft.attributes) }
+                    return draft
                 }
             } catch let error as LogError where error.code == .overloaded {
                 try await Task.sleep(for: .milliseconds(2))
@@ -89,24 +88,23 @@ public final class CommandExecutor: Sendable {
                 try await live.load(log)
                 continue
             }
-            guard let ticket = decision.ticket else {
-                return CommandOutcome(
-                    position: log.position(log.head), version: decision.version, wasDuplicate: false)
-            }
+            let appended: Appended
             do {
-                let appended = try await ticket.value
-                if appended.wasDuplicate { live.invalidate(decision.generation) }
-                return CommandOutcome(
-                    position: appended.position, version: decision.version, wasDuplicate: appended.wasDuplicate)
+                appended = try await decision.ticket.value
             } catch let error as LogError where error.code == .versionConflict {
                 live.invalidate(decision.generation)
                 conflicts += 1
                 // Conflicts come from another writer of the stream, or behind a failed append; a hundred in a row are neither.
                 guard conflicts < 100 else { throw error }
+                continue
             } catch {
                 live.invalidate(decision.generation)
                 throw error
             }
+            if let refusal = decision.refusal { throw refusal }
+            if appended.wasDuplicate { live.invalidate(decision.generation) }
+            return CommandOutcome(
+                position: appended.position, version: decision.version, wasDuplicate: appended.wasDuplicate)
         }
     }
 

@@ -6,7 +6,8 @@ import Synchronization
 /// An aggregate's instance in memory: its state, ahead of the log by what is queued for it.
 ///
 /// Decisions are taken one after the other on the state that the decision before has left, without waiting for its commit; appends are handed to
-/// the log in the same order. If one fails, the state is dropped and those behind it, which the log then refuses, decide again.
+/// the log in the same order. If one fails, the state is dropped and those behind it, which the log then refuses, decide again. That holds for
+/// a decision to do nothing, or to refuse, as well: the log is asked whether the version it was taken on is the stream's.
 final class LiveAggregate<State: Wire>: Sendable {
     private struct Core {
         var state: State?
@@ -27,20 +28,20 @@ final class LiveAggregate<State: Wire>: Sendable {
     struct Decision: Sendable {
         let generation: Int
         let version: Int64
-        /// Nil when nothing was to be appended.
-        let ticket: Ticket<Appended>?
+        /// Why nothing is done, if the command is refused.
+        let refusal: (any Error)?
+        let ticket: Ticket<Appended>
     }
 
-    /// Takes a decision and queues its events; nil if the state has to be loaded first.
+    /// Takes a decision and queues its events, or the question whether it was taken on what the log holds; nil if the state has to be loaded first.
     func decide(
         _ log: any EventLog, _ decide: (State) throws -> [NewEvent], draft: (NewEvent, Int) throws -> EventDraft
     ) throws -> Decision? {
         try core.withLock { core in
             guard let state = core.state else { return nil }
-            let events = try decide(state)
-            guard !events.isEmpty else {
-                return Decision(generation: core.generation, version: core.version, ticket: nil)
-            }
+            var events: [NewEvent] = []
+            var refusal: (any Error)?
+            do { events = try decide(state) } catch { refusal = error }
             var next = state
             for event in events { try aggregate.apply(event, to: &next) }
             let drafts = try events.enumerated().map { try draft($0.element, $0.offset) }
@@ -49,7 +50,7 @@ final class LiveAggregate<State: Wire>: Sendable {
             ])
             core.state = next
             core.version += Int64(events.count)
-            return Decision(generation: core.generation, version: core.version, ticket: ticket)
+            return Decision(generation: core.generation, version: core.version, refusal: refusal, ticket: ticket)
         }
     }
 

@@ -35,11 +35,9 @@ public struct Client<Called: Contract>: Sendable {
             var context = CallContext.current ?? CallContext()
             // One caller's key may cover several calls: each gets its own, the same each time the caller does the same.
             if let key = context.idempotencyKey {
-                let body = try JSON.encode(input)
+                let form = try InputFingerprint.canonical(input)
                 context.idempotencyKey =
-                    UniqueID.derived(
-                        from: "call", key, contract.identity, description.key, String(decoding: body, as: UTF8.self)
-                    ).description
+                    UniqueID.derived(from: "call", key, contract.identity, description.key, form).description
             }
             context.after = nil
             return try await callee.call(endpoint, description, input, context: context)

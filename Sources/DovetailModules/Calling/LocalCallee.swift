@@ -38,7 +38,9 @@ package struct LocalCallee: Callee {
                 span.attributes["dovetail.attempt"] = attempt.number
                 var call = context.limited(to: attempt.deadline)
                 call.trace = span.context
-                let handler = HandlerContext(call: call, runtime: served.runtime, endpoint: description)
+                let handler = HandlerContext(call: call, runtime: served.runtime, endpoint: description) {
+                    (try? JSON.encode(input)).flatMap { InputFingerprint.of($0, []) }
+                }
                 if throughCodec {
                     let body = try await CallContext.$current.withValue(call) {
                         try await served.entry.bytes(try JSON.encode(input), [], handler)

@@ -123,8 +123,10 @@ public struct EndpointTable: RawHandler {
         if endpoint.takesQuery { fields += try Self.fields(ofQuery: request.query) }
         // No body is an empty object: what is missing in it is then named field by field.
         let body = endpoint.takesQuery || request.body.isEmpty ? Array("{}".utf8) : request.body
-        let context = HandlerContext(call: call, runtime: served.runtime, endpoint: endpoint)
         let given = fields
+        let context = HandlerContext(call: call, runtime: served.runtime, endpoint: endpoint) {
+            InputFingerprint.of(body, given)
+        }
         let answer = try await supervised(call, endpoint) {
             try await served.entry.bytes(body, given, context)
         }

@@ -13,12 +13,18 @@ public struct HandlerContext: Sendable {
     let runtime: ModuleRuntime
     /// Under what the call is known for once: principal, endpoint and the caller's key; nil without a key.
     let onceKey: String?
+    /// What it was asked with, in short.
+    private let fingerprint: @Sendable () -> String?
     private let ordinals = Ordinals()
     private let reached = Shared<LogPosition?>(nil)
 
-    init(call: CallContext, runtime: ModuleRuntime, endpoint: EndpointDescription) {
+    init(
+        call: CallContext, runtime: ModuleRuntime, endpoint: EndpointDescription,
+        fingerprint: @escaping @Sendable () -> String?
+    ) {
         self.call = call
         self.runtime = runtime
+        self.fingerprint = fingerprint
         onceKey = call.idempotencyKey.map {
             "\(endpoint.contract.name)@\(endpoint.contract.version) \(endpoint.key) \(call.principal?.subject ?? "") \($0)"
         }
@@ -39,7 +45,8 @@ public struct HandlerContext: Sendable {
     ) async throws -> CommandOutcome {
         let ordinal = ordinals.next()
         let outcome = try await runtime.commands.execute(
-            aggregate, id, key: onceKey.map { "\($0)/\(ordinal)" }, source: runtime.module, context: call, decide)
+            aggregate, id, key: onceKey.map { CommandKey("\($0)/\(ordinal)", input: fingerprint()) },
+            source: runtime.module, context: call, decide)
         reach(outcome.position)
         return outcome
     }
@@ -61,12 +68,14 @@ public struct HandlerContext: Sendable {
 
     /// Does something once for each idempotency key: the answer is kept in the transaction itself, and the same key gets the same answer again.
     ///
-    /// Without a key it is an ordinary transaction. A body that throws leaves nothing, so the key may try again.
+    /// Without a key it is an ordinary transaction. A body that throws leaves nothing, so the key may try again. A key that came with another input before
+    /// is refused with ``Problem/keyReused``.
     public func once<Value: Wire>(
         _ body: @escaping @Sendable (Transaction) throws -> Value
     ) async throws -> Value {
         guard let onceKey else { return try await transaction(body) }
-        let value = try await runtime.answers.once(onceKey, module: runtime.module, body)
+        let key = CommandKey(onceKey, input: fingerprint())
+        let value = try await runtime.answers.once(key, module: runtime.module, body)
         reach(runtime.log.position(runtime.log.head))
         return value
     }
