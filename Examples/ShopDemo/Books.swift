@@ -16,12 +16,15 @@ struct Books: Sendable {
     private var charged: [String: Int] = [:]
     private var findingsWhileReading: [String] = []
     private var shown: [String: View] = [:]
+    private var mails: [String: Int] = [:]
 
     private struct View: Decodable, Sendable {
         var id: String, userID: String, status: String, cents: Int, itemCount: Int, reason: String?
     }
 
     private struct Page: Decodable { var orders: [View] }
+    private struct Mail: Decodable { var id: String, subject: String }
+    private struct Mails: Decodable { var mails: [Mail] }
 
     init(cluster: Cluster, gateway: Gate, tokens: [String: String]) async throws {
         for event in try await cluster.events(of: "orders") { readOrder(event) }
@@ -37,6 +40,14 @@ struct Books: Sendable {
                 for view in page.orders { shown[view.id] = view }
                 skip += page.orders.count
                 if page.orders.count < 1000 { break }
+            }
+            var last = ""
+            while true {
+                let page = try await gateway.get(
+                    Mails.self, "/api/users/\(user)/mails", query: "limit=1000&after=\(last)", token: token)
+                for mail in page.mails { mails[mail.subject, default: 0] += 1 }
+                last = page.mails.last?.id ?? last
+                if page.mails.count < 1000 { break }
             }
         }
     }
@@ -57,6 +68,8 @@ struct Books: Sendable {
                 findings.append("order \(order.id) is neither confirmed nor cancelled")
             default: break
             }
+            let acknowledged = mails["We have your order \(order.id)"] ?? 0
+            if acknowledged != 1 { findings.append("order \(order.id) was acknowledged \(acknowledged) times") }
             guard let view = shown[order.id] else {
                 findings.append("order \(order.id) is in the log and not in the read model")
                 continue

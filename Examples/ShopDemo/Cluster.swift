@@ -126,16 +126,17 @@ final class Cluster: Sendable {
         }
     }
 
-    /// Waits until no saga is under way; says how many are from time to time.
+    /// Waits until no saga is under way, and every event is handled; says how many are from time to time.
     func settle() async throws {
         let node = try home(of: "orders")
         var last = ""
         for round in 0..<1200 {
-            let sagas = try await admin(node) { try await $0.status(.init()) }.sagas
+            let status = try await admin(node) { try await $0.status(.init()) }
+            let sagas = status.sagas
             let open = (sagas["running"] ?? 0) + (sagas["compensating"] ?? 0)
             let line =
                 "  \(sagas["completed"] ?? 0) confirmed, \(sagas["compensated"] ?? 0) compensated, \(open) under way"
-            if open == 0 {
+            if open == 0, status.subscriptions.allSatisfy({ $0.lag == 0 }) {
                 if line != last { say(line) }
                 return
             }

@@ -91,7 +91,7 @@ struct Demo: AsyncParsableCommand {
                 """
 
                 The books balance: stock never went below zero, money charged equals confirmed orders, every order is in a
-                final state, and the read model equals a replay of the log.
+                final state and was acknowledged once, and the read model equals a replay of the log.
                 """)
         } else {
             say("\nTHE BOOKS DO NOT BALANCE:")
@@ -115,6 +115,7 @@ struct Demo: AsyncParsableCommand {
               curl -s http://\(gateway.address)/api/users/\(user)/orders?limit=3 -H "Authorization: Bearer $TOKEN"
               \(cluster.program) sagas list --config \(config)
               \(cluster.program) events tail --config \(config)
+              \(cluster.program) events subscriptions --config \(config)
             """)
     }
 }

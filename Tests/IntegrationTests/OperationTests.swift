@@ -136,6 +136,16 @@ extension IntegrationTests {
                 let explained = try await shop.command("routes", "explain", "GET /api/orders/7")
                 #expect(explained.output.contains("/v1/orders/7"), "\(explained.all)")
 
+                let subscriptions = try await shop.command("events", "subscriptions")
+                #expect(subscriptions.output.contains("users.acknowledge: at "), "\(subscriptions.all)")
+                #expect(try await shop.command("events", "dead-letters", "list").output == "no dead letters\n")
+                for refused in [["redrive", "users.acknowledge", "1"], ["show", "nobody", "1"], ["list", "nobody"]] {
+                    let answer = try await shop.command("events", "dead-letters", with: refused)
+                    #expect(answer.status != 0 && answer.all.contains(refused[1]), "\(answer.all)")
+                }
+                let again = try await shop.command("events", "seek", "users.acknowledge", "beginning")
+                #expect(again.status == 0, "\(again.all)")
+
                 let events = try await shop.command("events", "tail", "--after", "0", "--no-follow")
                 #expect(events.output.contains("order.created"))
                 let json = try await shop.command(

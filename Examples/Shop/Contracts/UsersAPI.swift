@@ -5,10 +5,20 @@ public struct UsersAPI: Contract {
     public let name = "users", version = 1
     public let get = Endpoint.get("/users/{id}", Get.self, returns: User.self).requires("users:read").fails(unknownUser)
 
+    public let mails = Endpoint.get("/users/{id}/mails", Mails.self, returns: Page.self).requires("users:read")
+        .fails(notYours)
+
+    public static let notYours = Problem("not-your-mail", status: 403)
     public static let unknownUser = Problem("unknown-user", status: 404)
 
     public init() {}
 
     public struct Get: Wire { public var id: String }
+    public struct Mails: Wire, Constrained {
+        public var id: String, after: String?, limit: Int?
+        public static let constraints: Constraints = ["limit": .range(1...1000)]
+    }
+    public struct Mail: Wire { public var id: String, subject: String }
+    public struct Page: Wire { public var mails: [Mail] }
     public struct User: Wire { public var id: String, email: String }
 }

@@ -10,6 +10,8 @@ import Synchronization
 public struct HandlerContext: Sendable {
     /// The call: deadline, principal, correlation, trace.
     public let call: CallContext
+    /// Which attempt it is, for a handler of an event.
+    public let delivery: Delivery?
     let runtime: ModuleRuntime
     /// Under what the call is known for once: principal, endpoint and the caller's key; nil without a key.
     let onceKey: String?
@@ -25,9 +27,19 @@ public struct HandlerContext: Sendable {
         self.call = call
         self.runtime = runtime
         self.fingerprint = fingerprint
+        delivery = nil
         onceKey = call.idempotencyKey.map {
             "\(endpoint.contract.name)@\(endpoint.contract.version) \(endpoint.key) \(call.principal?.subject ?? "") \($0)"
         }
+    }
+
+    /// The context of an event's handler, whose call is known by its key.
+    init(call: CallContext, runtime: ModuleRuntime, delivery: Delivery) {
+        self.call = call
+        self.runtime = runtime
+        self.delivery = delivery
+        onceKey = call.idempotencyKey
+        fingerprint = { nil }
     }
 
     /// A fact of the call, as `principal` or `correlationID`.
@@ -70,6 +82,7 @@ public struct HandlerContext: Sendable {
     ///
     /// Without a key it is an ordinary transaction. A body that throws leaves nothing, so the key may try again. A key that came with another input before
     /// is refused with ``Problem/keyReused``.
+    @discardableResult
     public func once<Value: Wire>(
         _ body: @escaping @Sendable (Transaction) throws -> Value
     ) async throws -> Value {
@@ -78,6 +91,14 @@ public struct HandlerContext: Sendable {
         let value = try await runtime.answers.once(key, module: runtime.module, body)
         reach(runtime.log.position(runtime.log.head))
         return value
+    }
+
+    /// Does something without an answer once for each idempotency key.
+    public func once(_ body: @escaping @Sendable (Transaction) throws -> Void) async throws {
+        _ = try await once { transaction in
+            try body(transaction)
+            return Empty()
+        }
     }
 
     /// Reads the module's tables.

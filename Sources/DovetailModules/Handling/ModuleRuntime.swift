@@ -30,7 +30,10 @@ package final class ModuleRuntime: Sendable {
         try await readModel.prepare()
     }
 
-    /// What runs as long as the node does: projections and sagas.
+    /// Its subscriptions, for the node's bus.
+    package var subscriptions: [Subscription] { parts.subscriptions.map { $0.subscription(in: self) } }
+
+    /// What runs as long as the node does, besides the bus: projections and sagas.
     package var services: [any Service] {
         (parts.projections.isEmpty ? [] : [readModel])
             + parts.sagas.map { $0.runner(log: log, commands: commands, source: module) }

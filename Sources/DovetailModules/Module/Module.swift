@@ -58,6 +58,8 @@ public struct ModuleParts: Sendable {
     package internal(set) var handlers: [HandlerEntry] = []
     /// Its read models.
     public internal(set) var projections: [Projection] = []
+    /// Its subscriptions.
+    public internal(set) var subscriptions: [ModuleSubscription] = []
     /// Its sagas.
     public internal(set) var sagas: [any AnySaga] = []
     /// Its tables beside the log.

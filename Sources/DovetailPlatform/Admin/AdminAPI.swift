@@ -11,6 +11,17 @@ public struct AdminAPI: Contract {
     public let status = Endpoint.get("/status", Nothing.self, returns: Status.self)
     /// Events of the node's log, in order; with `follow`, also those to come.
     public let events = Endpoint.get("/events", EventQuery.self, streams: EventLine.self)
+    /// Dead letters of a subscription, in order.
+    public let deadLetters = Endpoint.get(
+        "/subscriptions/{subscription}/dead-letters", DeadLetterQuery.self, returns: DeadLetterPage.self)
+    /// Has a dead letter tried again, and in order what waits behind it.
+    public let redrive = Endpoint.post("/subscriptions/{subscription}/dead-letters/{position}/redrive", ByPosition.self)
+        .fails(refused)
+    /// Drops a dead letter for good; what waits behind it goes on without it.
+    public let discard = Endpoint.delete("/subscriptions/{subscription}/dead-letters/{position}", ByPosition.self)
+        .fails(refused)
+    /// Sets a subscription to another place.
+    public let seek = Endpoint.put("/subscriptions/{subscription}/position", Seek.self).fails(refused)
     /// Instances of sagas, the youngest first.
     public let sagas = Endpoint.get("/sagas", SagaQuery.self, returns: SagaPage.self)
     /// One instance and its journal.
@@ -20,6 +31,9 @@ public struct AdminAPI: Contract {
 
     /// There is nothing of this id.
     public static let unknown = Problem("unknown-id", status: 404)
+
+    /// It cannot be done now, or not to this.
+    public static let refused = Problem("refused", status: 409)
 
     /// The contract.
     public init() {}
@@ -53,6 +67,26 @@ public struct AdminAPI: Contract {
             public var blocked: String?
         }
 
+        /// A subscription.
+        public struct Subscription: Wire {
+            /// The durable name.
+            public var name: String
+            /// The topics it wants.
+            public var topics: [String]
+            /// Every event up to this number has been looked at.
+            public var scanned: Int64
+            /// Events that it has not settled.
+            public var lag: Int64
+            /// The age of the oldest of them, in seconds.
+            public var age: Double?
+            /// Keys whose events wait because one of them failed.
+            public var blockedKeys: Int
+            /// Events in the dead letters.
+            public var deadLetters: Int
+            /// What holds it up.
+            public var problem: String?
+        }
+
         /// The calls to a module, since the node's start.
         public struct Calls: Wire {
             /// The module called.
@@ -83,6 +117,8 @@ public struct AdminAPI: Contract {
         public var trouble: String?
         /// The read models.
         public var views: [View]
+        /// The subscriptions.
+        public var subscriptions: [Subscription]
         /// How many sagas stand in each status.
         public var sagas: [String: Int]
         /// The calls to each module.
@@ -137,6 +173,68 @@ public struct AdminAPI: Contract {
         public var traceparent: String?
         /// The payload.
         public var data: JSONValue
+    }
+
+    /// Which dead letters.
+    public struct DeadLetterQuery: Wire {
+        /// The subscription.
+        public var subscription: String
+        /// Those after this number of the log.
+        public var after: Int64?
+        /// At most so many; 100 unless given.
+        public var limit: Int?
+    }
+
+    /// An event that a subscription gave up on.
+    public struct DeadLetterLine: Wire {
+        /// The event's number in the log.
+        public var position: Int64
+        /// The event's id.
+        public var id: String
+        /// The topic.
+        public var type: String
+        /// The payload's version.
+        public var version: Int
+        /// Who published it.
+        public var source: String
+        /// The value that orders it.
+        public var key: String
+        /// Why it was given up on: `failed`, `undecodable` or `timedOut`.
+        public var reason: String
+        /// The last error.
+        public var error: String
+        /// How often it was tried.
+        public var attempts: Int
+        /// When it failed first, and when it was given up on.
+        public var firstFailedAt, diedAt: Date
+        /// The flow it belongs to.
+        public var correlationID: String?
+        /// The trace it belongs to.
+        public var traceparent: String?
+        /// The payload.
+        public var data: JSONValue
+    }
+
+    /// Dead letters.
+    public struct DeadLetterPage: Wire {
+        /// The letters.
+        public var letters: [DeadLetterLine]
+    }
+
+    /// A dead letter.
+    public struct ByPosition: Wire {
+        /// The subscription.
+        public var subscription: String
+        /// The event's number in the log.
+        public var position: Int64
+    }
+
+    /// A subscription and where to set it.
+    public struct Seek: Wire {
+        /// The subscription.
+        public var subscription: String
+        /// The number after which it goes on: 0 for the beginning; after the last event unless given.
+        public var number: Int64?
     }
 
     /// Which instances of sagas.

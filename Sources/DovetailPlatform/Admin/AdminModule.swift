@@ -12,6 +12,26 @@ extension Module {
         return Module("admin", provides: AdminAPI()) { admin in
             admin.handle(\.status) { _, _ in try await node.status(journal) }
             admin.handle(\.events) { query, _ in AnswerStream(node.events(query)) }
+            admin.handle(\.deadLetters) { query, _ in
+                .init(
+                    letters: try await node.bus.deadLetters(
+                        of: query.subscription, after: query.after ?? 0,
+                        limit: min(max(query.limit ?? 100, 1), 10_000)
+                    ).map(AdminAPI.DeadLetterLine.init))
+            }
+            admin.handle(\.redrive) { letter, _ in
+                try await told { try await node.bus.redrive(letter.subscription, position: letter.position) }
+            }
+            admin.handle(\.discard) { letter, _ in
+                try await told { try await node.bus.discard(letter.subscription, position: letter.position) }
+            }
+            admin.handle(\.seek) { seek, _ in
+                let log = node.store.log
+                return try await told {
+                    try await node.bus.seek(
+                        seek.subscription, to: seek.number.map { .position(log.position($0)) } ?? .now)
+                }
+            }
             admin.handle(\.sagas) { query, _ in
                 .init(
                     sagas: try await journal.instances(
@@ -31,10 +51,21 @@ extension Module {
     }
 }
 
+/// Does what an operator asks for; what the engine refuses is told to the operator in its words.
+private func told(_ action: () async throws -> Void) async throws -> Empty {
+    do {
+        try await action()
+        return Empty()
+    } catch let error as LogError {
+        throw AdminAPI.refused("\(error)")
+    }
+}
+
 extension Node {
     fileprivate func status(_ journal: SagaJournal) async throws -> AdminAPI.Status {
         let log = store.log
         let sagas = try await journal.counts()
+        let subscriptions = try await bus.subscriptions()
         return AdminAPI.Status(
             platform: configuration.platform, node: name, modules: runtimes.map(\.module),
             position: log.position(log.head).description, head: log.head, durability: log.durability.rawValue,
@@ -45,6 +76,11 @@ extension Node {
                         module: runtime.module, projection: projection, scanned: status.scanned,
                         blocked: status.blocked.map { "\($0.type) at \($0.position.number): \($0.error)" })
                 }
+            },
+            subscriptions: subscriptions.map {
+                .init(
+                    name: $0.name, topics: $0.topics, scanned: $0.scanned, lag: $0.lag, age: $0.age?.inSeconds,
+                    blockedKeys: $0.blockedKeys, deadLetters: $0.deadLetters, problem: $0.problem)
             },
             sagas: Dictionary(sagas.map { ($0.key.rawValue, $0.value) }, uniquingKeysWith: +),
             calls: policies.counters.map { callee, counters in
@@ -69,14 +105,32 @@ extension Node {
 }
 
 extension AdminAPI.EventLine {
-    /// A stored event as an operator reads it; a payload that is no JSON is shown as text.
+    /// A stored event as an operator reads it.
     init(_ event: StoredEvent) {
         self.init(
             number: event.position.number, id: event.id.description, type: event.type, version: event.version,
             source: event.source, key: event.key, stream: event.stream?.name, streamVersion: event.stream?.version,
             time: event.time, correlationID: event.attributes.correlationID,
             causationID: event.attributes.causationID, traceparent: event.attributes.traceparent,
-            data: (try? JSON.decode(JSONValue.self, from: event.data))
-                ?? .string(String(decoding: event.data, as: UTF8.self)))
+            data: JSONValue(shown: event.data))
+    }
+}
+
+extension AdminAPI.DeadLetterLine {
+    /// A dead letter as an operator reads it.
+    init(_ letter: DeadLetter) {
+        self.init(
+            position: letter.position, id: letter.eventID, type: letter.type, version: letter.version,
+            source: letter.source, key: letter.eventKey, reason: letter.reason.rawValue, error: letter.error,
+            attempts: letter.attempts, firstFailedAt: letter.firstFailedAt, diedAt: letter.diedAt,
+            correlationID: letter.attributes.correlationID, traceparent: letter.attributes.traceparent,
+            data: JSONValue(shown: letter.data))
+    }
+}
+
+extension JSONValue {
+    /// A payload as an operator reads it: one that is no JSON is shown as text.
+    fileprivate init(shown data: [UInt8]) {
+        self = (try? JSON.decode(JSONValue.self, from: data)) ?? .string(String(decoding: data, as: UTF8.self))
     }
 }

@@ -36,6 +36,13 @@ struct Checklist: Sendable {
         if let modules = names({ $0.contracts.contains { !$0.events.isEmpty } }) {
             present.append("events: published by \(modules)")
         }
+        for (name, parts) in catalog.looked {
+            for subscription in parts.subscriptions {
+                present.append(
+                    "events: \(name) handles \(subscription.topics.map(\.description).joined(separator: ", ")) as '\(subscription.name)'"
+                )
+            }
+        }
         if let gateway = configuration.gateway {
             present.append("API gateway: \(gateway.routes.count) routes on node \(gateway.node)")
         }

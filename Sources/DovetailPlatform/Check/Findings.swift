@@ -1,5 +1,6 @@
 import DovetailContracts
 import DovetailCore
+import DovetailEvents
 import DovetailModules
 
 /// What would not work, or not well: each with its place and what to do.
@@ -103,15 +104,30 @@ struct Findings: Sendable {
         }
     }
 
+    /// What listens to events, and where they come from.
     private var topics: [CheckReport.Finding] {
-        let published = Set(catalog.looked.flatMap { $0.parts.contracts.flatMap(\.events).map(\.name) })
-        return catalog.looked.flatMap { name, parts in
-            let listening =
+        catalog.looked.flatMap { name, parts in
+            let listeners =
                 parts.projections.flatMap { projection in
-                    projection.types.map { ("the read model '\(projection.name)'", $0) }
-                } + parts.sagas.map { ("the saga '\($0.description.name)'", $0.description.startedBy) }
-            return listening.filter { !published.contains($0.1) }.sorted { $0.1 < $1.1 }.map {
-                warning(name, "\($0.0) listens to '\($0.1)', which no contract of this platform publishes")
+                    projection.types.sorted().map { ("the read model '\(projection.name)'", TopicPattern($0)) }
+                } + parts.sagas.map { ("the saga '\($0.description.name)'", TopicPattern($0.description.startedBy)) }
+                + parts.subscriptions.flatMap { subscription in
+                    subscription.topics.map { ("the subscription '\(subscription.name)'", $0) }
+                }
+            return listeners.compactMap { listener, topic in
+                let publishers = catalog.looked.filter { publisher in
+                    publisher.parts.contracts.flatMap(\.events).contains { topic.matches($0.name) }
+                }.map(\.name)
+                if publishers.isEmpty {
+                    return warning(
+                        name, "\(listener) listens to '\(topic)', which no contract of this platform publishes")
+                }
+                guard let here = home(of: name), !publishers.contains(where: { home(of: $0)?.name == here.name })
+                else { return nil }
+                return error(
+                    name,
+                    "\(listener) listens to '\(topic)', which \(publishers.joined(separator: ", ")) publishes on another node; a node reads its own log, so place them on one"
+                )
             }
         }
     }

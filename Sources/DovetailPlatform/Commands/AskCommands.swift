@@ -48,7 +48,12 @@ struct NodeOptions: ParsableArguments {
 /// `events`: looks into a node's log.
 struct EventsCommand<Program: Platform>: AsyncParsableCommand {
     static var configuration: CommandConfiguration {
-        CommandConfiguration(commandName: "events", abstract: "Looks into a node's log.", subcommands: [Tail.self])
+        CommandConfiguration(
+            commandName: "events", abstract: "Looks into a node's log, and at who reads it.",
+            subcommands: [
+                Tail.self, SubscriptionsCommand<Program>.self, DeadLettersCommand<Program>.self,
+                SeekCommand<Program>.self,
+            ])
     }
 
     struct Tail: AsyncParsableCommand {
@@ -213,6 +218,7 @@ struct StatusCommand<Program: Platform>: AsyncParsableCommand {
                     "view \(view.projection): at \(view.scanned), \(status.head - view.scanned) behind"
                         + (view.blocked.map { ", blocked by \($0)" } ?? ""))
             }
+            for subscription in status.subscriptions { say("subscription \(subscription.line)") }
             for (state, count) in status.sagas.sorted(by: { $0.key < $1.key }) { say("sagas \(state): \(count)") }
             for calls in status.calls {
                 say(

@@ -32,6 +32,7 @@ package struct Node: Sendable {
     let catalog: ModuleCatalog
     let store: Store
     let runtimes: [ModuleRuntime]
+    let bus: EventBus
     let table: EndpointTable
     let telemetry: Telemetry
     let policies: CallPolicies
@@ -76,6 +77,8 @@ package struct Node: Sendable {
             }
             try await SagaJournal(log: store.log).prepare()
             for runtime in runtimes { try await runtime.prepare() }
+            let bus = EventBus(log: store.log, subscriptions: runtimes.flatMap(\.subscriptions))
+            try await bus.prepare()
             let token = configuration.security.nodeToken?.revealed
             let served = try EndpointTable(runtimes, nodeToken: token)
             table.value = served
@@ -87,7 +90,7 @@ package struct Node: Sendable {
                     ).make() : nil
             }
             return Node(
-                name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes,
+                name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes, bus: bus,
                 table: served, telemetry: telemetry, policies: policies, transports: directory.transports,
                 gateway: gateway, folder: options.folder)
         } catch {
@@ -98,7 +101,7 @@ package struct Node: Sendable {
 
     /// Serves until it is cancelled or told to shut down, then lets accepted requests finish and closes the store.
     ///
-    /// The gateway stops first, the listeners next, then sagas and projections: what the last requests set off is in the log and goes on at the next start.
+    /// The gateway stops first, the listeners next, then subscriptions, sagas and projections: what the last requests set off is in the log and goes on at the next start.
     /// - Parameters:
     ///   - signals: The signals that tell it to shut down.
     ///   - onServing: Called once, when every door is open.
@@ -108,6 +111,7 @@ package struct Node: Sendable {
         let doors = try doors()
         var services: [any Service] = transports
         services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
+        services.append(bus)
         services.append(telemetry)
         services += doors
         services.append(Announcement(doors: doors, onServing: onServing))

@@ -1,4 +1,5 @@
 import DovetailCore
+import DovetailEvents
 import DovetailGateway
 import DovetailModules
 import DovetailObservability
@@ -8,7 +9,7 @@ import HTTPTypes
 extension Node {
     /// The node's metrics in Prometheus' text format.
     func metrics() async -> RawResponse {
-        var families = callFamilies + logFamilies
+        var families = callFamilies + logFamilies + (await subscriptionFamilies)
         if let gateway { families += await gateway.metrics().families }
         return RawResponse(
             status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
@@ -32,6 +33,34 @@ extension Node {
             },
             family("dovetail_circuit_openings_total", "How often the circuit breaker opened.") { $0.circuitOpenings },
         ]
+    }
+
+    private var subscriptionFamilies: [PrometheusFamily] {
+        get async {
+            // The figures are the log's; while it cannot be read there are none.
+            let subscriptions = (try? await bus.subscriptions()) ?? []
+            func family(
+                _ name: String, _ help: String, _ value: (SubscriptionStatus) -> Double
+            ) -> PrometheusFamily {
+                PrometheusFamily(
+                    name: name, help: help, kind: .gauge,
+                    samples: subscriptions.map { .init(labels: [("subscription", $0.name)], value: value($0)) })
+            }
+            return [
+                family("dovetail_subscription_lag_events", "Events that a subscription has not settled.") {
+                    Double($0.lag)
+                },
+                family("dovetail_subscription_lag_seconds", "The age of the oldest event that is not settled.") {
+                    $0.age?.inSeconds ?? 0
+                },
+                family("dovetail_subscription_blocked_keys", "Keys whose events wait because one of them failed.") {
+                    Double($0.blockedKeys)
+                },
+                family("dovetail_subscription_dead_letters", "Events that a subscription gave up on.") {
+                    Double($0.deadLetters)
+                },
+            ]
+        }
     }
 
     private var logFamilies: [PrometheusFamily] {

@@ -31,6 +31,12 @@ final class RunningShop: Sendable {
             Checkout.program("shop"), arguments, in: folder.path, environment: environment, limit: limit)
     }
 
+    /// Runs a command of the shop with further arguments.
+    func command(_ arguments: String..., with further: [String]) async throws -> Shell.Result {
+        try await Shell.run(
+            Checkout.program("shop"), arguments + further, in: folder.path, environment: environment)
+    }
+
     /// A token of a customer.
     func token(_ user: String = "user-1", scope: String = "orders:write orders:read users:read") async throws -> String
     {
