@@ -181,19 +181,26 @@ struct FilterTests {
         }
     }
 
-    @Test func passesThePrincipalOnWithTheNodeToken() async throws {
+    @Test(arguments: [true, false])
+    func passesPrincipalAndNodeTokenOnToNodesOfThePlatformAlone(isFellow: Bool) async throws {
         let backend = try await Backend { _ in [.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")] }
         var configuration = try gatewayConfiguration(EchoHandler(), authentication: .named("customers"))
         configuration.routes[0].destination = .http("u")
-        configuration.upstreams = [Upstream(name: "u", servers: [.init(host: "127.0.0.1", port: backend.port)])]
-        configuration.nodeToken = "node-secret"
-        try await withGateway(configuration) { gateway in
-            #expect(try await gateway.get("/echo/1", fields: [try await token()])?.status == 200)
-            let seen = try #require(backend.requests.all.first)
-            #expect(seen.values("dovetail-node-token") == ["node-secret"])
-            let header = try #require(seen.value("dovetail-principal"))
-            let json = try #require(Base64URL.decode(Array(header.utf8)[...]))
-            #expect(try JSON.decode(Principal.self, from: json).subject == "ann")
+        configuration.upstreams = [
+            Upstream(name: "u", servers: [.init(host: "127.0.0.1", port: backend.port)], isFellow: isFellow)
+        ]
+        for nodeToken in [nil, "node-secret"] {
+            configuration.nodeToken = nodeToken
+            try await withGateway(configuration) { gateway in
+                let fields = [try await token(), "Dovetail-Principal: forged", "Dovetail-Node-Token: guessed"]
+                #expect(try await gateway.get("/echo/1", fields: fields)?.status == 200)
+                let seen = try #require(backend.requests.all.last)
+                #expect(seen.values("dovetail-node-token") == (isFellow ? [nodeToken].compactMap { $0 } : []))
+                guard isFellow else { return #expect(seen.values("dovetail-principal") == []) }
+                let header = try #require(seen.value("dovetail-principal"))
+                let json = try #require(Base64URL.decode(Array(header.utf8)[...]))
+                #expect(try JSON.decode(Principal.self, from: json).subject == "ann")
+            }
         }
         await backend.stop()
     }

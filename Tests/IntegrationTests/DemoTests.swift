@@ -16,7 +16,8 @@ extension IntegrationTests {
                 ], in: shop.folder.path,
                 environment: [
                     "GATEWAY_PORT": "\(shop.gatewayPort)", "PAYMENTS_PORT": "\(shop.paymentsPort)",
-                    "INVENTORY_PORT": "\(Ports.next())",
+                    "INVENTORY_PORT": "\(Ports.next())", "MAIN_PORT": "\(Ports.next())",
+                    "USERS_PORT": "\(Ports.next())",
                 ].merging(environment) { $1 }, limit: .seconds(180))
         }
 
@@ -95,6 +96,32 @@ extension IntegrationTests {
             #expect(result.status == 0, "\(result.all)")
             #expect(result.output.contains("The books balance"))
             #expect(FileManager.default.fileExists(atPath: "\(shop.folder.path)/data/inventory.db"))
+        }
+
+        @Test("users, who listen to orders, move to a node of their own by the configuration alone")
+        func listenerMoved() async throws {
+            let shop = try RunningShop { yaml in
+                yaml.replacing(
+                    "    modules: [users, products, orders, inventory]\n",
+                    with: "    modules: [products, orders, inventory]\n    listen: \"127.0.0.1:${MAIN_PORT}\"\n"
+                ).replacing(
+                    "  payments:\n    modules: [payments]",
+                    with: """
+                          users:
+                            modules: [users]
+                            listen: "127.0.0.1:${USERS_PORT}"
+                            store: { engine: sqlite, path: data/users.db }
+                          payments:
+                            modules: [payments]
+                        """, maxReplacements: 1)
+            }
+            let result = try await demo(in: shop, orders: 100, kills: 3)
+            #expect(result.status == 0, "\(result.all)")
+            // The books count one mail for each order.
+            #expect(result.output.contains("The books balance"))
+            #expect(
+                result.output.contains(/users +(  )*users.acknowledge: order.created/),
+                "the trace leads to the other node")
         }
     }
 }

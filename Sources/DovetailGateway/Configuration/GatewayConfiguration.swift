@@ -45,7 +45,7 @@ public struct GatewayConfiguration: Sendable {
     public var timeouts: Timeouts
     /// The cross-origin policy of routes that have none of their own.
     public var cors: CORSPolicy?
-    /// The secret by which this platform's nodes know each other; with it a principal is passed on to upstreams.
+    /// The secret by which this platform's nodes know each other; upstreams that are nodes of it get it.
     public var nodeToken: String?
 
     /// A configuration.

@@ -43,13 +43,15 @@ public struct Upstream: Sendable {
     public var circuitBreaker: CircuitBreakerPolicy?
     /// Which failed attempts are made again; nil for none but the free one on a connection that went stale.
     public var retry: UpstreamRetry?
+    /// Whether its servers are nodes of this platform: they alone are told the principal, and get the nodes' token.
+    public var isFellow: Bool
 
     /// An upstream with the defaults of a network nearby.
     public init(
         name: String, servers: [Server], loadBalancing: LoadBalancing = .roundRobin,
         connectTimeout: Duration = .seconds(1), poolSize: Int = 256, maximumWaiting: Int = 1024,
         idleTimeout: Duration = .seconds(50), circuitBreaker: CircuitBreakerPolicy? = .init(),
-        retry: UpstreamRetry? = .init()
+        retry: UpstreamRetry? = .init(), isFellow: Bool = false
     ) {
         self.name = name
         self.servers = servers
@@ -60,6 +62,7 @@ public struct Upstream: Sendable {
         self.idleTimeout = idleTimeout
         self.circuitBreaker = circuitBreaker
         self.retry = retry
+        self.isFellow = isFellow
     }
 
     /// Whether `other` says the same, so that pools, breaker and budget can go on.
@@ -67,7 +70,7 @@ public struct Upstream: Sendable {
         name == other.name && servers == other.servers && loadBalancing == other.loadBalancing
             && connectTimeout == other.connectTimeout && poolSize == other.poolSize
             && maximumWaiting == other.maximumWaiting && idleTimeout == other.idleTimeout && retry == other.retry
-            && Upstream.isSame(circuitBreaker, other.circuitBreaker)
+            && isFellow == other.isFellow && Upstream.isSame(circuitBreaker, other.circuitBreaker)
     }
 
     /// Compares what the gateway uses of two policies; a closure cannot be compared.

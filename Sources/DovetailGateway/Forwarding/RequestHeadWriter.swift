@@ -44,12 +44,17 @@ extension Exchange {
             output.writeDecimal(Int(max(0, (deadline.nanoseconds - now.nanoseconds) / 1_000_000)))
             output.writeStaticString("\r\n")
         }
-        if let principal, let token = snapshot.configuration.nodeToken {
-            output.writeStaticString("dovetail-principal: ")
-            output.writeBytes(principal.header)
-            output.writeStaticString("\r\ndovetail-node-token: ")
-            output.writeString(token)
-            output.writeStaticString("\r\n")
+        if case .pool(let pool) = route?.destination, pool.upstream.isFellow {
+            if let principal {
+                output.writeStaticString("dovetail-principal: ")
+                output.writeBytes(principal.header)
+                output.writeStaticString("\r\n")
+            }
+            if let token = snapshot.configuration.nodeToken {
+                output.writeStaticString("dovetail-node-token: ")
+                output.writeString(token)
+                output.writeStaticString("\r\n")
+            }
         }
         output.writeStaticString("\r\n")
     }

@@ -87,6 +87,18 @@ public struct AdminAPI: Contract {
             public var problem: String?
         }
 
+        /// Events that come from another node's log.
+        public struct Feed: Wire {
+            /// The node, and the topics.
+            public var name: String
+            /// Every event of that log up to this number was looked at.
+            public var scanned: Int64
+            /// That log's last number, as it was last told.
+            public var head: Int64
+            /// Why it does not get further.
+            public var problem: String?
+        }
+
         /// The calls to a module, since the node's start.
         public struct Calls: Wire {
             /// The module called.
@@ -119,6 +131,8 @@ public struct AdminAPI: Contract {
         public var views: [View]
         /// The subscriptions.
         public var subscriptions: [Subscription]
+        /// What comes from other nodes' logs.
+        public var feeds: [Feed]
         /// How many sagas stand in each status.
         public var sagas: [String: Int]
         /// The calls to each module.

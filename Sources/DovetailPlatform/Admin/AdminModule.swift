@@ -82,6 +82,9 @@ extension Node {
                     name: $0.name, topics: $0.topics, scanned: $0.scanned, lag: $0.lag, age: $0.age?.inSeconds,
                     blockedKeys: $0.blockedKeys, deadLetters: $0.deadLetters, problem: $0.problem)
             },
+            feeds: feeds.map(\.status).map {
+                .init(name: $0.name, scanned: $0.scanned, head: $0.head, problem: $0.problem)
+            },
             sagas: Dictionary(sagas.map { ($0.key.rawValue, $0.value) }, uniquingKeysWith: +),
             calls: policies.counters.map { callee, counters in
                 .init(

@@ -1,6 +1,5 @@
 import DovetailContracts
 import DovetailCore
-import DovetailEvents
 import DovetailModules
 
 /// What would not work, or not well: each with its place and what to do.
@@ -106,30 +105,19 @@ struct Findings: Sendable {
 
     /// What listens to events, and where they come from.
     private var topics: [CheckReport.Finding] {
-        catalog.looked.flatMap { name, parts in
-            let listeners =
-                parts.projections.flatMap { projection in
-                    projection.types.sorted().map { ("the read model '\(projection.name)'", TopicPattern($0)) }
-                } + parts.sagas.map { ("the saga '\($0.description.name)'", TopicPattern($0.description.startedBy)) }
-                + parts.subscriptions.flatMap { subscription in
-                    subscription.topics.map { ("the subscription '\(subscription.name)'", $0) }
-                }
-            return listeners.compactMap { listener, topic in
-                let publishers = catalog.looked.filter { publisher in
-                    publisher.parts.contracts.flatMap(\.events).contains { topic.matches($0.name) }
-                }.map(\.name)
-                if publishers.isEmpty {
-                    return warning(
-                        name, "\(listener) listens to '\(topic)', which no contract of this platform publishes")
-                }
-                guard let here = home(of: name), !publishers.contains(where: { home(of: $0)?.name == here.name })
-                else { return nil }
-                return error(
-                    name,
-                    "\(listener) listens to '\(topic)', which \(publishers.joined(separator: ", ")) publishes on another node; a node reads its own log, so place them on one"
+        let plan = FeedPlan(configuration: configuration, catalog: catalog)
+        let orphans = plan.listeners.filter { plan.publishers(of: $0.topic).isEmpty }.map {
+            warning($0.module, "\($0.part) listens to '\($0.topic)', which no contract of this platform publishes")
+        }
+        let mute = configuration.nodes.flatMap { node in
+            plan.topics(for: node).filter { $0.node.address == nil }.map { other, topics in
+                error(
+                    "nodes.\(other.name)",
+                    "node '\(node.name)' listens to \(topics.map(\.description).joined(separator: ", ")) of it, and cannot reach it; give nodes.\(other.name).listen"
                 )
             }
         }
+        return orphans + mute
     }
 
     private var routes: [CheckReport.Finding] {

@@ -219,6 +219,9 @@ struct StatusCommand<Program: Platform>: AsyncParsableCommand {
                         + (view.blocked.map { ", blocked by \($0)" } ?? ""))
             }
             for subscription in status.subscriptions { say("subscription \(subscription.line)") }
+            for feed in status.feeds {
+                say("\(feed.name): at \(feed.scanned) of \(feed.head)" + (feed.problem.map { ", \($0)" } ?? ""))
+            }
             for (state, count) in status.sagas.sorted(by: { $0.key < $1.key }) { say("sagas \(state): \(count)") }
             for calls in status.calls {
                 say(

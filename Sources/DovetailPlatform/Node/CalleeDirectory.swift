@@ -39,7 +39,19 @@ final class CalleeDirectory: Sendable {
             let table = table
             return LocalCallee(name: module, table: { table.value }, policies: executor, throughCodec: throughCodec)
         }
-        guard let address = home.address else { return UnreachableCallee(name: module) }
+        return remote(home, name: module, executor)
+    }
+
+    /// A client of what another node has for its fellows; who calls does the retrying.
+    func feed(of other: PlatformConfiguration.Node) -> Client<FeedAPI> {
+        let executor = PolicyExecutor(callee: other.name, policy: .unguarded)
+        return Client(FeedAPI(), callee: remote(other, name: other.name, executor), caller: node)
+    }
+
+    private func remote(
+        _ home: PlatformConfiguration.Node, name: String, _ executor: PolicyExecutor
+    ) -> any Callee {
+        guard let address = home.address else { return UnreachableCallee(name: name) }
         let transport = opened.withLock { opened in
             if let known = opened[home.name] { return known }
             let transport = HTTPTransport(to: address, callee: home.name)
@@ -47,7 +59,7 @@ final class CalleeDirectory: Sendable {
             return transport
         }
         return RemoteCallee(
-            name: module, transport: transport, policies: executor,
+            name: name, transport: transport, policies: executor,
             nodeToken: configuration.security.nodeToken?.revealed)
     }
 }

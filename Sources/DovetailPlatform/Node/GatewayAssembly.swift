@@ -48,9 +48,11 @@ struct GatewayAssembly {
                             "the node '\(home.name)' needs `listen` (or `url`), for the gateway to reach '\(module)'")
                     }
                     let name = "module \(module)"
-                    upstreams[name] = DovetailGateway.Upstream(
+                    var upstream = DovetailGateway.Upstream(
                         name: name, servers: [.init(host: host, port: port)],
                         under: configuration.policy(forModule: module))
+                    upstream.isFellow = true
+                    upstreams[name] = upstream
                     destination = .http(name)
                 }
                 for endpoint in contract.endpoints {

@@ -33,6 +33,7 @@ package struct Node: Sendable {
     let store: Store
     let runtimes: [ModuleRuntime]
     let bus: EventBus
+    let feeds: [EventFeed]
     let table: EndpointTable
     let telemetry: Telemetry
     let policies: CallPolicies
@@ -80,7 +81,10 @@ package struct Node: Sendable {
             let bus = EventBus(log: store.log, subscriptions: runtimes.flatMap(\.subscriptions))
             try await bus.prepare()
             let token = configuration.security.nodeToken?.revealed
-            let served = try EndpointTable(runtimes, nodeToken: token)
+            let feed = Module.feed(of: store.log)
+            let fellows = ModuleRuntime(
+                module: feed.name, parts: feed.parts, log: store.log, views: store.log, commands: commands)
+            let served = try EndpointTable(runtimes + [fellows], nodeToken: token)
             table.value = served
             let gateway = try configuration.gateway.flatMap { gateway in
                 gateway.node == name
@@ -89,8 +93,17 @@ package struct Node: Sendable {
                         folder: options.folder, recorder: telemetry.gatewayRecorder
                     ).make() : nil
             }
+            let feeds = FeedPlan(configuration: configuration, catalog: catalog).topics(for: placement).map {
+                other, topics in
+                let topics = topics.map(\.description)
+                let client = directory.feed(of: other)
+                return EventFeed("feed \(other.name): \(topics.joined(separator: ", "))", into: store.log) { after in
+                    try await client.read(.init(after: after, topics: topics, wait: 20_000))
+                }
+            }
             return Node(
                 name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes, bus: bus,
+                feeds: feeds,
                 table: served, telemetry: telemetry, policies: policies, transports: directory.transports,
                 gateway: gateway, folder: options.folder)
         } catch {
@@ -112,6 +125,7 @@ package struct Node: Sendable {
         var services: [any Service] = transports
         services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
         services.append(bus)
+        services += feeds.map { UntilShutdown($0) }
         services.append(telemetry)
         services += doors
         services.append(Announcement(doors: doors, onServing: onServing))

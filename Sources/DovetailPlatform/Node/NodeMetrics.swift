@@ -81,6 +81,12 @@ extension Node {
                 name: "dovetail_log_open", help: "1 while the log takes events in; 0 when full or stopped.",
                 kind: .gauge, samples: [.init(value: takesIn ? 1 : 0)]),
             PrometheusFamily(
+                name: "dovetail_feed_lag_events", help: "Events of another node's log that were not looked at.",
+                kind: .gauge,
+                samples: feeds.map(\.status).map {
+                    .init(labels: [("feed", $0.name)], value: Double(max(0, $0.head - $0.scanned)))
+                }),
+            PrometheusFamily(
                 name: "dovetail_projection_lag_events", help: "Events that a projection has not looked at.",
                 kind: .gauge, samples: lag),
         ]

@@ -1,0 +1,38 @@
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import DovetailModules
+
+/// What nodes ask each other for: the events that modules of the one publish and modules of the other listen to.
+struct FeedAPI: Contract {
+    let name = "dovetail-feed", version = 1
+    let read = Endpoint.get("/dovetail/events", Read.self, returns: FeedPage.self).timeout(.seconds(30))
+
+    struct Read: Wire, Constrained {
+        /// Events after this number.
+        var after: Int64
+        /// Topics, with AMQP's wildcards.
+        var topics: [String]
+        /// How long to wait for the first, in milliseconds.
+        var wait: Int
+        static let constraints: Constraints = [
+            "after": .range(0...Int64.max), "topics": .count(1...1000), "wait": .range(0...20_000),
+        ]
+    }
+
+    /// How many events a page has at most.
+    static let pageSize = 500
+}
+
+extension Module {
+    /// Answers other nodes from this node's log.
+    static func feed(of log: any EventLog) -> Module {
+        Module("dovetail-feed", provides: FeedAPI()) { feed in
+            feed.handle(\.read) { ask, _ in
+                try await log.feed(
+                    after: ask.after, topics: ask.topics.map { TopicPattern($0) }, limit: FeedAPI.pageSize,
+                    wait: .milliseconds(ask.wait))
+            }
+        }
+    }
+}

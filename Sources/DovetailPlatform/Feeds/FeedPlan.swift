@@ -1,0 +1,51 @@
+import DovetailContracts
+import DovetailEvents
+import DovetailModules
+
+/// Which events of which other nodes a node needs: what its modules listen to, and modules elsewhere publish.
+struct FeedPlan {
+    /// Who listens to what.
+    struct Listener {
+        /// The module.
+        var module: String
+        /// What of it listens, in words.
+        var part: String
+        var topic: TopicPattern
+    }
+
+    let configuration: PlatformConfiguration
+    let catalog: ModuleCatalog
+
+    /// Everybody who listens to events.
+    var listeners: [Listener] {
+        catalog.looked.flatMap { module, parts in
+            parts.projections.flatMap { projection in
+                projection.types.sorted().map {
+                    Listener(module: module, part: "the read model '\(projection.name)'", topic: TopicPattern($0))
+                }
+            }
+                + parts.sagas.map(\.description).map {
+                    Listener(module: module, part: "the saga '\($0.name)'", topic: TopicPattern($0.startedBy))
+                }
+                + parts.subscriptions.flatMap { subscription in
+                    subscription.topics.map {
+                        Listener(module: module, part: "the subscription '\(subscription.name)'", topic: $0)
+                    }
+                }
+        }
+    }
+
+    /// The modules whose contracts publish events of a topic.
+    func publishers(of topic: TopicPattern) -> [String] {
+        catalog.looked.filter { $0.parts.contracts.flatMap(\.events).contains { topic.matches($0.name) } }.map(\.name)
+    }
+
+    /// The topics that a node has to get from each other node, by the nodes' names.
+    func topics(for node: PlatformConfiguration.Node) -> [(node: PlatformConfiguration.Node, topics: [TopicPattern])] {
+        let wanted = listeners.filter { node.modules.contains($0.module) }.map(\.topic)
+        return configuration.nodes.filter { $0.name != node.name }.compactMap { other in
+            let there = Set(wanted).filter { topic in publishers(of: topic).contains { other.modules.contains($0) } }
+            return there.isEmpty ? nil : (other, there.sorted { $0.description < $1.description })
+        }
+    }
+}
