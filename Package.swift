@@ -144,6 +144,7 @@ let package = Package(
         tests("DovetailResilienceTests", ["DovetailResilience"]),
         tests("DovetailEventsTests", ["DovetailEvents"]),
         tests("DovetailCQRSTests", ["DovetailCQRS", "DovetailMemory"]),
+        tests("DovetailSagasTests", ["DovetailSagas"]),
         tests("DovetailModulesTests", ["DovetailModules", "DovetailMemory"]),
         tests("DovetailHTTPTests", ["DovetailHTTP"]),
         tests("DovetailGatewayTests", ["DovetailGateway"]),

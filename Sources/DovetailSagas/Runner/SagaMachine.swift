@@ -19,7 +19,7 @@ struct SagaMachine: Sendable {
         case pause(Int)
         case undo(Int)
         case conclude
-        /// Nothing: it is final.
+        /// Nothing: it is final, or at a step that its definition does not have any more.
         case none
     }
 
@@ -66,7 +66,13 @@ struct SagaMachine: Sendable {
             case .action(let index), .pause(let index): moveForward(&next, from: index, now: now)
             case .undo(let index): moveBack(&next, from: index - 1)
             case .conclude: next.status = .compensated
-            case .none: break
+            case .none:
+                line.outcome = .failed
+                next.status = .stuck
+                next.problem = text(
+                    Problem("saga-step-missing", status: 500)(
+                        "the instance is at step \(record.step + 1), and its definition has \(steps.count); bring the steps back"
+                    ))
             }
         case .failed(let kind, let problem):
             line.detail = problem.description
@@ -80,13 +86,13 @@ struct SagaMachine: Sendable {
                 next.dueAt = now.addingTimeInterval(pause(attempts).inSeconds)
             case .turnBack(let index):
                 line.outcome = inDoubt ? .inDoubt : .failed
-                next.problem = (try? JSON.encode(problem)).map { String(decoding: $0, as: UTF8.self) }
+                next.problem = text(problem)
                 next.status = .compensating
                 moveBack(&next, from: index)
             case .stuck:
                 line.outcome = .failed
                 next.attempts = attempts
-                next.problem = (try? JSON.encode(problem)).map { String(decoding: $0, as: UTF8.self) }
+                next.problem = text(problem)
                 next.status = .stuck
             }
         }
@@ -95,6 +101,10 @@ struct SagaMachine: Sendable {
             sequence: 0, step: next.status.rawValue, kind: .finished, outcome: .done, attempt: 1, detail: nil,
             startedAt: now, finishedAt: now)
         return (next, [line, end])
+    }
+
+    private func text(_ problem: Problem) -> String? {
+        (try? JSON.encode(problem)).map { String(decoding: $0, as: UTF8.self) }
     }
 
     private enum Decision {
