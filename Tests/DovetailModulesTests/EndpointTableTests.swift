@@ -16,11 +16,13 @@ import Testing
 
     private func send(
         _ table: EndpointTable, _ method: HTTPRequest.Method, _ target: String, _ body: String = "",
-        headers: HTTPFields = [:], principal: Principal? = Principal(subject: "ann", scopes: ["loans:write"])
+        headers: HTTPFields = [:], principal: Principal? = Principal(subject: "ann", scopes: ["loans:write"]),
+        within time: Duration? = nil
     ) async throws -> Answer {
         let parts = target.split(separator: "?", maxSplits: 1).map(String.init)
         var context = CallContext()
         context.principal = principal
+        context.deadline = time.map { .now + $0 }
         context.idempotencyKey = headers[.idempotencyKey]
         let response = await table.respond(
             to: RawRequest(
@@ -107,7 +109,8 @@ import Testing
         let unreachable = try await send(table, .post, "/v3/failures", #"{"kind":"unreachable"}"#)
         #expect(unreachable.status == 502)
         #expect(unreachable.text.contains("warehouse") && !unreachable.text.contains("secret host"))
-        #expect(try await send(table, .post, "/v3/failures", #"{"kind":"hang"}"#).status == 504)
+        let hung = try await send(table, .post, "/v3/failures", #"{"kind":"hang"}"#, within: .milliseconds(50))
+        #expect(hung.status == 504)
     }
 
     @Test("One key, one effect, one answer; the same key with another input is refused")
