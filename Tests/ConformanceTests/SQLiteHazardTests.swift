@@ -132,15 +132,15 @@ import Testing
             let results = try await inOneGroup(
                 log,
                 [
-                    { _ = try await log.append([Append(stream: "s", expected: .exactly(0), events: [self.draft()])]) },
+                    { _ = try await log.append([Append(stream: "s", events: [self.draft()])]) },
                     {
                         try await log.transaction { transaction in
-                            try transaction.append(Append(stream: "s", expected: .exactly(1), events: [self.draft()]))
+                            try transaction.append(Append(stream: "s", events: [self.draft()]))
                             try transaction.append(Append(stream: "t", events: [self.draft()]))
                             throw Refusal()
                         }
                     },
-                    { _ = try await log.append([Append(stream: "s", expected: .exactly(1), events: [self.draft()])]) },
+                    { _ = try await log.append([Append(stream: "s", events: [self.draft()])]) },
                 ])
             for index in [0, 2] { #expect(throws: Never.self) { try results[index].get() } }
             #expect(throws: Refusal.self) { try results[1].get() }

@@ -40,7 +40,9 @@ import Testing
     }
 
     private func balance(_ model: ReadModel, after position: LogPosition) async throws -> Int? {
-        try await model.query(after: position) { try $0.row(Int.self, "SELECT cents FROM balances WHERE id = 'a'") }
+        try await model.query(after: position, until: .now + .seconds(60)) {
+            try $0.row(Int.self, "SELECT cents FROM balances WHERE id = 'a'")
+        }
     }
 
     @Test("A query that waits for a position sees what was written up to it, each event once, through restarts")
