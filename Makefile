@@ -12,12 +12,12 @@ demo: setup
 	@scripts/build --product shop-demo
 	@$(BIN)/shop-demo --orders $(ORDERS) $(if $(ONCE),--once) $(if $(RESET),--reset) $(if $(KILLS),--kills $(KILLS))
 
-# Builds everything once and runs every test; those of the whole shop have the machine to themselves.
+# Builds everything once and runs every test, one at a time: each has the machine, and the ports it has let go, to itself.
 test:
 	@scripts/setup tests
 	@scripts/check
 	@scripts/build --build-tests
-	@swift test --skip-build --skip IntegrationTests
+	@swift test --skip-build --no-parallel --skip IntegrationTests
 	@swift test --skip-build --filter IntegrationTests
 
 setup:

@@ -33,7 +33,7 @@ func decoded<T: Decodable>(_ type: T.Type, _ text: String, fields: [JSON.Field] 
             #""id":"o-1""#, #""lines":[{"quantity":2,"productID":"p-1"},{"productID":"p-2","quantity":1}]"#,
             #""total":1299"#, #""paid":true"#, #""rate":0.19"#, #""placedAt":"2026-05-09T06:13:20.25Z""#,
         ]
-        var generator = Seeded(state: 7)
+        var generator = SeededGenerator(seed: 7)
         for _ in 0..<50 {
             let text = "{" + members.shuffled(using: &generator).joined(separator: " ,\n") + "}"
             #expect(try decoded(Order.self, text) == order)
@@ -95,7 +95,7 @@ func decoded<T: Decodable>(_ type: T.Type, _ text: String, fields: [JSON.Field] 
     }
 
     @Test func readsTheNearestDouble() throws {
-        var generator = Seeded(state: 3)
+        var generator = SeededGenerator(seed: 3)
         for _ in 0..<20_000 {
             let value = Double(bitPattern: generator.next())
             guard value.isFinite else { continue }
@@ -281,16 +281,5 @@ func decoded<T: Decodable>(_ type: T.Type, _ text: String, fields: [JSON.Field] 
         finished.wait()
         let bytes = try #require(try written.withLock { try $0?.get() })
         #expect(String(decoding: bytes, as: UTF8.self) == text)
-    }
-}
-
-/// A small generator whose run a seed repeats (SplitMix64).
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
     }
 }

@@ -47,7 +47,7 @@ func encoded<T: Encodable>(_ value: T) throws -> String {
     }
 
     @Test func doublesReadBackTheSame() throws {
-        var generator = Seeded(state: 11)
+        var generator = SeededGenerator(seed: 11)
         for _ in 0..<20_000 {
             let value = Double(bitPattern: generator.next())
             guard value.isFinite else { continue }

@@ -22,7 +22,7 @@ import Testing
         [0xEF, 0xBB, 0xBF],
     ]
 
-    static func mutated(_ generator: inout Seeded) -> [UInt8] {
+    static func mutated(_ generator: inout SeededGenerator) -> [UInt8] {
         var bytes = seeds.randomElement(using: &generator) ?? []
         for _ in 0..<Int.random(in: 1...3, using: &generator) {
             let place = Int.random(in: 0...bytes.count, using: &generator)
@@ -52,7 +52,7 @@ import Testing
 
     @Test(arguments: 0..<4)
     func noInputCrashesAndWhatIsReadIsWrittenBack(seed: UInt64) throws {
-        var generator = Seeded(state: seed)
+        var generator = SeededGenerator(seed: seed)
         for _ in 0..<25_000 {
             let bytes = Self.mutated(&generator)
             _ = try? JSON.members(of: bytes)
@@ -71,7 +71,7 @@ import Testing
     }
 
     @Test func agreesWithFoundation() throws {
-        var generator = Seeded(state: 99)
+        var generator = SeededGenerator(seed: 99)
         var accepted = 0
         var disputed: [String] = []
         let foundation = JSONDecoder()

@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test func microsecondsSurviveTheRoundTrip() throws {
-        var generator = Seeded(state: 5)
+        var generator = SeededGenerator(seed: 5)
         for _ in 0..<10_000 {
             let micros = Int64(generator.next() % 2_000_000_000_000_000)
             let date = Date(timeIntervalSinceReferenceDate: Double(micros) / 1e6)

@@ -24,7 +24,7 @@ private struct DeliveryModel {
     private(set) var attempts = 0
     private let events: [StoredEvent]
     private let subscription: Subscription
-    private var random: Seeded
+    private var random: SeededGenerator
     private var now = MonotonicTime.now
     private var machine: DeliveryState
     private var running: [DeliveryState.Attempt] = []
@@ -42,7 +42,7 @@ private struct DeliveryModel {
     private var lastOfKey: [String: Int64] = [:]
 
     init(seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = SeededGenerator(seed: seed)
         let log = UniqueID.derived(from: "log")
         events = (1...40).map { number in
             StoredEvent(
@@ -170,18 +170,5 @@ private struct DeliveryModel {
             held: Dictionary(grouping: held.values, by: { $0 }).mapValues(\.count))
         machine = DeliveryState(subscription, stored: stored, serial: machine.lastSerial, now: now)
         machine.resume(open.sorted().map(event))
-    }
-
-    /// A generator that says the same for the same seed (SplitMix64).
-    private struct Seeded: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var bits = state
-            bits = (bits ^ (bits >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            bits = (bits ^ (bits >> 27)) &* 0x94d0_49bb_1331_11eb
-            return bits ^ (bits >> 31)
-        }
     }
 }

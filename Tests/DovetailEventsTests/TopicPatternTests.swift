@@ -1,3 +1,4 @@
+import DovetailCore
 import Testing
 
 @testable import DovetailEvents
@@ -62,7 +63,7 @@ import Testing
             return plain(rest, words.dropFirst())
         }
         let seed = UInt64.random(in: .min ... .max)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<5000 {
             let pattern = (0..<Int.random(in: 1...5, using: &random)).map { _ in
                 ["a", "b", "c", "*", "#"].randomElement(using: &random) ?? "a"
@@ -73,18 +74,5 @@ import Testing
             let matches = TopicPattern(pattern.joined(separator: ".")).matches(words.joined(separator: "."))
             #expect(matches == plain(pattern[...], words[...]), "\(pattern) on \(words), seed \(seed)")
         }
-    }
-}
-
-/// A generator whose seed can be given again.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
     }
 }

@@ -1,3 +1,4 @@
+import DovetailCore
 import NIOCore
 import Testing
 
@@ -53,7 +54,7 @@ struct BodyTests {
     }
 
     @Test func decodesWhatRandomChunksSayHoweverTheyAreCut() throws {
-        var random = SplitMix(seed: 11)
+        var random = SeededGenerator(seed: 11)
         for _ in 0..<500 {
             var body: [UInt8] = []
             var wire: [UInt8] = []

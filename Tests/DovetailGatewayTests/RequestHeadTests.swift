@@ -1,3 +1,4 @@
+import DovetailCore
 import Testing
 
 @testable import DovetailGateway
@@ -147,7 +148,7 @@ struct RequestHeadTests {
         let count = text.utf8.count
         #expect(refusal(text) == status)
         #expect(refusal(text, cuts: Array(1..<count)) == status, "byte by byte")
-        var random = SplitMix(seed: UInt64(count))
+        var random = SeededGenerator(seed: UInt64(count))
         for _ in 0..<20 {
             let cuts = (1..<count).filter { _ in random.next() % 4 == 0 }
             #expect(refusal(text, cuts: cuts) == status, "cut at \(cuts)")
@@ -207,7 +208,7 @@ struct RequestHeadTests {
     }
 
     @Test func canonicalPathsAreAFixedPoint() {
-        var random = SplitMix(seed: 7)
+        var random = SeededGenerator(seed: 7)
         let alphabet = Array("/a.%2eF5Cb0-~+".utf8)
         for _ in 0..<20_000 {
             var path = [UInt8(ascii: "/")]
@@ -239,7 +240,7 @@ struct RequestHeadTests {
     }
 
     @Test func survivesRandomBytes() {
-        var random = SplitMix(seed: 3)
+        var random = SeededGenerator(seed: 3)
         let seeds = RequestHeadTests.malformed.map { Array($0.0.utf8) }
         for round in 0..<20_000 {
             var bytes = seeds[round % seeds.count]
@@ -248,20 +249,5 @@ struct RequestHeadTests {
             }
             _ = refusal(String(decoding: bytes, as: UTF8.self))
         }
-    }
-}
-
-/// A small generator with a seed, so that a failure can be repeated.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

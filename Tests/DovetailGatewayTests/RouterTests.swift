@@ -81,7 +81,7 @@ struct RouterTests {
 
     /// The trie against the plainest possible reading of the rules.
     @Test func agreesWithANaiveRouter() throws {
-        var random = SplitMix(seed: 5)
+        var random = SeededGenerator(seed: 5)
         let words = ["a", "ab", "abc", "b", "{x}", "{y}"]
         for _ in 0..<300 {
             var routes: [Route] = []

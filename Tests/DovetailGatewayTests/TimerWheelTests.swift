@@ -1,10 +1,11 @@
+import DovetailCore
 import Testing
 
 @testable import DovetailGateway
 
 struct TimerWheelTests {
     @Test func firesEachTimerOnceAndNeverEarly() {
-        var random = SplitMix(seed: 9)
+        var random = SeededGenerator(seed: 9)
         var wheel = TimerWheel(now: 0)
         var now: Int64 = 0
         var dueAt: [ObjectIdentifier: Int64] = [:]

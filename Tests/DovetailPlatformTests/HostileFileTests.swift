@@ -1,3 +1,4 @@
+import DovetailCore
 import DovetailPlatform
 import Foundation
 import Testing
@@ -85,7 +86,7 @@ import Testing
 
     @Test(arguments: 0..<8)
     func survivesMutationsOfTheSketch(_ seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let tokens = [
             "*a", "&a ", "? ", "- ", ": ", "[", "]", "{", "}", "\n", "  ", "\t", "\"", "'", "|\n", ">\n", "#", "${A}",
             "${", "!!str ", "<<: ", "%", "---\n", "...\n", "\u{0}", "\u{FEFF}", "😀", "null", "~", "9999999999999999999",
@@ -107,18 +108,5 @@ import Testing
             }
             for issue in issues(inBytes: bytes) { #expect(!issue.contains("\n")) }
         }
-    }
-}
-
-/// A generator whose seed makes a failure come again.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
     }
 }

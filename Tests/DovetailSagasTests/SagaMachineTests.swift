@@ -162,7 +162,7 @@ import Testing
         "Whatever comes of the steps: each instance ends, and what was done before a turn is undone in reverse",
         arguments: 0..<200)
     func random(seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = SeededGenerator(seed: seed)
         let count = Int.random(in: 1...5, using: &random)
         let steps = (0..<count).map { (name: "s\($0)", canBeUndone: Bool.random(using: &random)) }
         let pivot = Bool.random(using: &random) ? Int.random(in: 0...count, using: &random) : nil
@@ -192,19 +192,6 @@ import Testing
         }
         if let pivot, steps.indices.contains(pivot), succeeded.contains(steps[pivot].name) {
             #expect(!done.contains { $0.hasPrefix("undo ") }, "seed \(seed): behind the pivot nothing is undone")
-        }
-    }
-
-    /// A generator that says the same for the same seed (SplitMix64).
-    private struct Seeded: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var bits = state
-            bits = (bits ^ (bits >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            bits = (bits ^ (bits >> 27)) &* 0x94d0_49bb_1331_11eb
-            return bits ^ (bits >> 31)
         }
     }
 }

@@ -23,13 +23,14 @@ public final class EventFeed: Service {
 
     private let name: String
     private let log: any EventLog
-    private let read: @Sendable (_ after: Int64) async throws -> FeedPage
+    private let read: @Sendable (_ after: LogPosition?) async throws -> FeedPage
     private let state: Mutex<Status>
     private let logger = Logger(label: "dovetail.feeds")
 
-    /// A feed into `log`, under a durable name that stands for where it reads and what it wants; `read` asks the other node for what comes after a number.
+    /// A feed into `log`, under a durable name that stands for where it reads and what it wants; `read` asks the other node for what comes after a place.
     public init(
-        _ name: String, into log: any EventLog, read: @escaping @Sendable (_ after: Int64) async throws -> FeedPage
+        _ name: String, into log: any EventLog,
+        read: @escaping @Sendable (_ after: LogPosition?) async throws -> FeedPage
     ) {
         self.name = name
         self.log = log
@@ -66,21 +67,18 @@ public final class EventFeed: Service {
     /// Reads once, and appends what is new.
     private func step() async throws {
         let cursor = try await place()
-        var page = try await read(cursor?.scanned ?? 0)
-        if let cursor, cursor.log != page.log || cursor.epoch != page.epoch {
-            // Another log, or one that was restored: from its beginning, without what is here already.
-            page = try await read(0)
-        }
+        let page = try await read(cursor.map { LogPosition(log: $0.log, epoch: $0.epoch, number: $0.scanned) })
+        // Of another log, or one that was restored, it begins at the beginning, with what is here already.
         let drafts = try await missing(page)
-        let next = Cursor(log: page.log, epoch: page.epoch, scanned: page.scanned)
-        if next != cursor || !drafts.isEmpty {
+        let next = Cursor(log: page.scanned.log, epoch: page.scanned.epoch, scanned: page.scanned.number)
+        if next != cursor {
             let name = name
             try await log.transaction("feed \(name)", as: .engine) { transaction in
                 if !drafts.isEmpty { try transaction.append(Append(events: drafts)) }
                 try next.save(name, in: transaction)
             }
         }
-        state.withLock { $0 = Status(name: name, scanned: page.scanned, head: page.head, problem: nil) }
+        state.withLock { $0 = Status(name: name, scanned: next.scanned, head: page.head, problem: nil) }
     }
 
     private func place() async throws -> Cursor? {
@@ -94,15 +92,11 @@ public final class EventFeed: Service {
 
     private func missing(_ page: FeedPage) async throws -> [EventDraft] {
         var drafts: [EventDraft] = []
-        for event in page.events where try await log.event(id: event.id) == nil {
-            var attributes = event.attributes
-            let origin = LogPosition(log: page.log, epoch: page.epoch, number: event.number)
-            attributes.headers = (attributes.headers ?? [:]).merging([EventAttributes.originHeader: origin.description])
-            { $1 }
-            drafts.append(
-                EventDraft(
-                    id: event.id, type: event.type, version: event.version, key: event.key, source: event.source,
-                    attributes: attributes, data: event.data))
+        for entry in page.events where try await log.event(id: entry.event.id) == nil {
+            var draft = entry.event
+            draft.attributes.headers = draft.attributes.headers ?? [:]
+            draft.attributes.headers?[EventAttributes.originHeader] = entry.origin.description
+            drafts.append(draft)
         }
         return drafts
     }

@@ -4,36 +4,26 @@ import ServiceLifecycle
 
 /// Events of a log for another one, and how far the log was looked through for them.
 public struct FeedPage: Wire {
-    /// The log.
-    public var log: UniqueID
-    /// Its epoch: another one means that it was restored.
-    public var epoch: Int
-    /// Its last number.
+    /// Every event up to this place was looked at.
+    public var scanned: LogPosition
+    /// The log's last number.
     public var head: Int64
-    /// Every event up to this number was looked at.
-    public var scanned: Int64
     /// The events, in order.
     public var events: [FeedEvent]
 }
 
 /// An event on its way from one log to another.
 public struct FeedEvent: Wire {
-    /// Its number in the log it comes from.
-    public var number: Int64
-    /// Its id, the same in each log.
-    public var id: UniqueID
-    /// The topic.
-    public var type: String
-    /// The payload's version.
-    public var version: Int
-    /// The value that orders it.
-    public var key: String
-    /// Who published it.
-    public var source: String
-    /// What travels with it.
-    public var attributes: EventAttributes
-    /// The payload.
-    public var data: [UInt8]
+    /// Where it stands in the log it comes from.
+    public var origin: LogPosition
+    /// The event, under the id that it has in each log.
+    public var event: EventDraft
+}
+
+/// A position is text.
+extension LogPosition: SchemaProviding {
+    public static var schema: Schema { .string }
+    public static var example: LogPosition { LogPosition(log: .derived(from: "example"), epoch: 1, number: 1) }
 }
 
 extension EventAttributes {
@@ -45,30 +35,27 @@ extension EventAttributes {
 }
 
 extension EventLog {
-    /// The log's own events after a number that match a topic, for another log; waits up to `wait` for the first if there is none yet.
+    /// The log's own events after a place that match a topic, for another log; waits up to `wait` for the first if there is none yet.
     ///
-    /// Events that came by a feed themselves are left out, so that two logs which feed each other do not echo. At most `limit` are returned.
+    /// Without a place, or with one of another log or of before a restore, it begins at the beginning. Events that came by a feed themselves are left
+    /// out, so that two logs which feed each other do not echo. At most `limit` are returned.
     package func feed(
-        after number: Int64, topics: [TopicPattern], limit: Int, wait: Duration
+        after place: LogPosition?, topics: [TopicPattern], limit: Int, wait: Duration
     ) async throws -> FeedPage {
         var trie = TopicTrie<Bool>()
         for topic in topics { trie.insert(true, for: topic) }
         let exact = topics.compactMap(\.topic)
         let types = exact.count == topics.count ? Set(exact) : nil
         var deadline = MonotonicTime.now + wait
-        var scanned = number
+        var scanned = place.flatMap { try? number(of: $0) } ?? 0
         while true {
             let page = try await events(after: scanned, types: types, limit: limit)
             scanned = page.scanned
             let own = page.events.filter { $0.attributes.origin == nil && !trie.values(matching: $0.type).isEmpty }
             guard own.isEmpty, MonotonicTime.now < deadline, !Task.isCancelled else {
                 return FeedPage(
-                    log: identity.log, epoch: identity.epoch, head: head, scanned: scanned,
-                    events: own.map { event in
-                        FeedEvent(
-                            number: event.position.number, id: event.id, type: event.type, version: event.version,
-                            key: event.key, source: event.source, attributes: event.attributes, data: event.data)
-                    })
+                    scanned: position(scanned), head: head,
+                    events: own.map { FeedEvent(origin: $0.position, event: $0.draft) })
             }
             if scanned >= head { deadline = try await waitForHead(beyond: scanned, until: deadline) }
         }

@@ -4,7 +4,7 @@ import ServiceContextModule
 import Tracing
 
 /// An event with its bytes, ready to be appended.
-public struct EventDraft: Sendable {
+public struct EventDraft: Wire {
     /// The event's id. An id that the log already holds makes the append a duplicate, which succeeds and changes nothing.
     public var id: UniqueID
     /// The topic, as `order.created`.

@@ -41,6 +41,12 @@ public struct StoredEvent: Sendable {
         self.data = draft.data
     }
 
+    /// The event as it was given to be appended.
+    package var draft: EventDraft {
+        EventDraft(
+            id: id, type: type, version: version, key: key, source: source, attributes: attributes, data: data)
+    }
+
     /// The payload as `event` declares it. Throws ``JSONError`` where the bytes do not fit.
     public func payload<Payload>(_ event: Event<Payload>) throws -> Recorded<Payload> {
         Recorded(payload: try JSON.decode(Payload.self, from: data), event: self)

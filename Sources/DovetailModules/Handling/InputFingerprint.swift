@@ -45,11 +45,9 @@ enum InputFingerprint {
         SHA256.hash(Array(text.utf8)).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    /// Spreads a digest over all bits, so that sums of them differ (the finalizer of SplitMix64).
+    /// Spreads a digest over all bits, so that sums of them differ.
     private static func mixed(_ digest: UInt64) -> UInt64 {
-        var bits = digest &+ 0x9e37_79b9_7f4a_7c15
-        bits = (bits ^ (bits >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        bits = (bits ^ (bits >> 27)) &* 0x94d0_49bb_1331_11eb
-        return bits ^ (bits >> 31)
+        var generator = SeededGenerator(seed: digest)
+        return generator.next()
     }
 }

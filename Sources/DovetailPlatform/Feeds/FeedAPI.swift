@@ -9,15 +9,13 @@ struct FeedAPI: Contract {
     let read = Endpoint.get("/dovetail/events", Read.self, returns: FeedPage.self).timeout(.seconds(30))
 
     struct Read: Wire, Constrained {
-        /// Events after this number.
-        var after: Int64
+        /// Events after this place; from the beginning unless given.
+        var after: LogPosition?
         /// Topics, with AMQP's wildcards.
         var topics: [String]
         /// How long to wait for the first, in milliseconds.
         var wait: Int
-        static let constraints: Constraints = [
-            "after": .range(0...Int64.max), "topics": .count(1...1000), "wait": .range(0...20_000),
-        ]
+        static let constraints: Constraints = ["topics": .count(1...1000), "wait": .range(0...20_000)]
     }
 
     /// How many events a page has at most.
