@@ -139,7 +139,10 @@ extension IntegrationTests {
                 let subscriptions = try await shop.command("events", "subscriptions")
                 #expect(subscriptions.output.contains("users.acknowledge: at "), "\(subscriptions.all)")
                 #expect(try await shop.command("events", "dead-letters", "list").output == "no dead letters\n")
-                for refused in [["redrive", "users.acknowledge", "1"], ["show", "nobody", "1"], ["list", "nobody"]] {
+                for refused in [
+                    ["redrive", "users.acknowledge", "1"], ["show", "nobody", "1"], ["list", "nobody"],
+                    ["redrive", "nobody"],
+                ] {
                     let answer = try await shop.command("events", "dead-letters", with: refused)
                     #expect(answer.status != 0 && answer.all.contains(refused[1]), "\(answer.all)")
                 }

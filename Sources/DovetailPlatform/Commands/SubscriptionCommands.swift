@@ -1,5 +1,6 @@
 import ArgumentParser
 import DovetailCore
+import DovetailModules
 import Foundation
 
 /// `events subscriptions`: where each subscription stands.
@@ -49,13 +50,7 @@ struct DeadLettersCommand<Program: Platform>: AsyncParsableCommand {
         func run() async throws {
             let command = self
             try await node.ask(Program.modules) { admin in
-                let known = try await admin.status(.init()).subscriptions
-                let chosen = known.filter { command.subscription == nil || $0.name == command.subscription }
-                guard !chosen.isEmpty || command.subscription == nil else {
-                    throw UnknownName(
-                        "there is no subscription '\(command.subscription ?? "")' on this node; there are: \(known.map(\.name).joined(separator: ", "))"
-                    )
-                }
+                let chosen = try await admin.subscriptions(command.subscription)
                 var count = 0
                 for subscription in chosen where subscription.deadLetters > 0 {
                     let page = try await admin.deadLetters(.init(subscription: subscription.name, limit: command.limit))
@@ -138,6 +133,7 @@ struct DeadLettersCommand<Program: Platform>: AsyncParsableCommand {
                     _ = try await admin.redrive(.init(subscription: command.subscription, position: number))
                     return say("\(number) is tried again")
                 }
+                _ = try await admin.subscriptions(command.subscription)
                 var after: Int64 = 0
                 var count = 0
                 while true {
@@ -218,6 +214,19 @@ struct SeekCommand<Program: Platform>: AsyncParsableCommand {
             _ = try await admin.seek(.init(subscription: command.subscription, number: number))
             say("\(command.subscription) goes on after \(number.map { "\($0)" } ?? "the last event")")
         }
+    }
+}
+
+extension Client<AdminAPI> {
+    /// The node's subscriptions; with a name, that one, and an error that says which there are if there is none of it.
+    fileprivate func subscriptions(_ name: String?) async throws -> [AdminAPI.Status.Subscription] {
+        let known = try await self.status(.init()).subscriptions
+        guard let name else { return known }
+        guard let found = known.first(where: { $0.name == name }) else {
+            let names = known.map(\.name).joined(separator: ", ")
+            throw UnknownName("there is no subscription '\(name)' on this node; there are: \(names)")
+        }
+        return [found]
     }
 }
 
