@@ -77,7 +77,7 @@ package final class ClosureRunner {
 /// A transaction's or a snapshot's statements on a connection.
 package final class ConnectionBackend: TransactionBackend {
     private let connection: SQLiteConnection
-    private let role: StatementRole
+    private var role: StatementRole
     private let appendEvents: (Append) throws -> Appended
 
     package init(
@@ -106,6 +106,13 @@ package final class ConnectionBackend: TransactionBackend {
     package func append(_ append: Append) throws -> Appended {
         try requireTransaction(append.stream ?? "append")
         return try appendEvents(append)
+    }
+
+    package func asEngine<Value>(_ body: () throws -> Value) rethrows -> Value {
+        let before = role
+        if role == .module { role = .engine }
+        defer { role = before }
+        return try body()
     }
 
     /// A closure that goes on after `OR ROLLBACK` struck would write outside of any transaction.

@@ -1,4 +1,5 @@
 import DovetailCore
+import Foundation
 
 /// A kind of event that a contract publishes: its wire name, its version, its payload, and the key that orders it.
 ///
@@ -40,6 +41,10 @@ public struct NewEvent: Sendable {
     public let key: String
     /// What happened.
     public let payload: any Wire
+    /// When it is of no use any more; nil: never.
+    public var expiresAt: Date?
+    /// Attributes beside the payload, by names of small letters and digits, as CloudEvents wants them.
+    public var headers: [String: String] = [:]
 
     /// An event.
     public init(name: String, version: Int, key: String, payload: any Wire) {
@@ -47,6 +52,24 @@ public struct NewEvent: Sendable {
         self.version = version
         self.key = key
         self.payload = payload
+    }
+
+    /// The event, of no use any more at `date`: a subscription that gets to it later does not handle it.
+    public func expiring(at date: Date) -> NewEvent {
+        var event = self
+        event.expiresAt = date
+        return event
+    }
+
+    /// The event with an attribute beside its payload; `name` has small letters and digits only, as CloudEvents wants it.
+    public func with(_ name: String, _ value: String) -> NewEvent {
+        precondition(
+            (1...20).contains(name.utf8.count)
+                && name.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) },
+            "the attribute name '\(name)' has to be 1 to 20 small letters and digits")
+        var event = self
+        event.headers[name] = value
+        return event
     }
 }
 

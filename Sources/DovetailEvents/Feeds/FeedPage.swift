@@ -42,16 +42,13 @@ extension EventLog {
     package func feed(
         after place: LogPosition?, topics: [TopicPattern], limit: Int, wait: Duration
     ) async throws -> FeedPage {
-        var trie = TopicTrie<Bool>()
-        for topic in topics { trie.insert(true, for: topic) }
-        let exact = topics.compactMap(\.topic)
-        let types = exact.count == topics.count ? Set(exact) : nil
+        let interest = Interest(topics: topics, filter: nil)
         var deadline = MonotonicTime.now + wait
         var scanned = place.flatMap { try? number(of: $0) } ?? 0
         while true {
-            let page = try await events(after: scanned, types: types, limit: limit)
+            let page = try await events(after: scanned, types: interest.types, limit: limit)
             scanned = page.scanned
-            let own = page.events.filter { $0.attributes.origin == nil && !trie.values(matching: $0.type).isEmpty }
+            let own = page.events.filter { $0.attributes.origin == nil && interest.wants($0) }
             guard own.isEmpty, MonotonicTime.now < deadline, !Task.isCancelled else {
                 return FeedPage(
                     scanned: position(scanned), head: head,

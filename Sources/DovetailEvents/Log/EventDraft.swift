@@ -1,5 +1,6 @@
 import DovetailContracts
 import DovetailCore
+import Foundation
 import ServiceContextModule
 import Tracing
 
@@ -39,6 +40,8 @@ public struct EventDraft: Wire {
         self.init(
             id: id, type: event.name, version: event.version, key: event.key, source: source,
             attributes: EventAttributes(context), data: try JSON.encode(event.payload))
+        attributes.expiresAt = event.expiresAt
+        if !event.headers.isEmpty { attributes.headers = event.headers }
     }
 }
 
@@ -52,7 +55,9 @@ public struct EventAttributes: Sendable, Hashable, Codable {
     public var traceparent: String?
     /// More of the trace (W3C).
     public var tracestate: String?
-    /// Further attributes (CloudEvents extensions).
+    /// When the event is of no use any more: a subscription that gets to it later settles it unhandled (CloudEvents `expirytime`).
+    public var expiresAt: Date?
+    /// Further attributes, by their CloudEvents names: extensions, and what a publisher outside said of the event, as `subject` or `dataschema`.
     public var headers: [String: String]?
 
     /// No attributes.

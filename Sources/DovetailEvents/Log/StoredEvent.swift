@@ -41,6 +41,9 @@ public struct StoredEvent: Sendable {
         self.data = draft.data
     }
 
+    /// Whether the event is of no use any more.
+    public var hasExpired: Bool { attributes.expiresAt.map { $0 <= Date() } ?? false }
+
     /// The event as it was given to be appended.
     package var draft: EventDraft {
         EventDraft(

@@ -88,7 +88,7 @@ extension [UInt8]: SQLConvertible { public var sqlValue: SQLValue { .blob(self) 
 extension SQLValue: SQLConvertible { public var sqlValue: SQLValue { self } }
 /// A date is microseconds since 1970, a whole number, so that it sorts and both databases agree.
 extension Date: SQLConvertible {
-    public var sqlValue: SQLValue { .integer(Int64((timeIntervalSince1970 * 1e6).rounded())) }
+    public var sqlValue: SQLValue { .integer(microsecondsSince1970) }
 }
 extension Optional: SQLConvertible where Wrapped: SQLConvertible {
     public var sqlValue: SQLValue { self?.sqlValue ?? .null }

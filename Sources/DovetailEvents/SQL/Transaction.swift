@@ -53,8 +53,8 @@ public class Snapshot {
 /// It is synchronous and not `Sendable`: the compiler refuses `await`, nesting, escape and tasks.
 public final class Transaction: Snapshot {
     /// The module that events are published for; the event's `source`.
-    private let source: String
-    private let context: CallContext?
+    let source: String
+    let context: CallContext?
 
     package init(_ backend: any TransactionBackend, source: String, context: CallContext?) {
         self.source = source
@@ -84,6 +84,13 @@ public final class Transaction: Snapshot {
     }
 }
 
+extension Transaction {
+    /// Runs statements on the engine's own tables within a module's transaction.
+    package func asEngine<Value>(_ body: () throws -> Value) rethrows -> Value {
+        try backend.asEngine(body)
+    }
+}
+
 @available(*, unavailable)
 extension Snapshot: Sendable {}
 
@@ -95,4 +102,6 @@ package protocol TransactionBackend: AnyObject {
     func query(_ sql: SQL, _ body: (borrowing SQLRow) throws -> Bool) throws
     /// Appends events within the transaction.
     func append(_ append: Append) throws -> Appended
+    /// Runs `body`, whose statements may touch the engine's tables.
+    func asEngine<Value>(_ body: () throws -> Value) rethrows -> Value
 }

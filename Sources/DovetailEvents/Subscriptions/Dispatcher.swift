@@ -58,7 +58,9 @@ final class Dispatcher: Sendable {
         let wakes: [SubscriptionRunner.Wake] = state.withLock { state in
             var wanted: [Int: [StoredEvent]] = [:]
             for event in page.events {
+                var filtered = FilteredEvent(event)
                 for runner in self.wanted(event.type, &state) where state.joined.contains(runner) {
+                    if let filter = runners[runner].subscription.filter, !filtered.satisfies(filter) { continue }
                     wanted[runner, default: []].append(event)
                 }
                 state.recent.append(event)

@@ -22,9 +22,9 @@ public final class EffectivelyOnceReader: Service {
     public let name: String
     private let log: any EventLog
     private let database: any Database
-    private let types: Set<String>?
-    /// What of a page concerns the reader, where types alone do not say it.
-    private let trie: TopicTrie<Bool>?
+    private let interest: Interest
+    /// Whether an event that has expired has no effect any more: not so in a read model, which shows what has happened.
+    private let passesOverExpired: Bool
     private let start: Subscription.Start
     private let handler: @Sendable (StoredEvent, Transaction) throws -> Void
     private let applied = Watermark(0)
@@ -39,29 +39,25 @@ public final class EffectivelyOnceReader: Service {
         self.name = name
         self.log = log
         self.database = database
-        self.types = types
-        trie = nil
+        interest = Interest(topics: types.sorted().map { TopicPattern($0) }, filter: nil)
+        passesOverExpired = false
         self.start = start == 0 ? .beginning : .position(log.position(start))
         self.batch = batch
         self.handler = handler
     }
 
-    /// A reader called `name` of the events that match any of these topics.
+    /// The reader of an effectively-once subscription.
     init(
-        _ name: String, from log: any EventLog, into database: any Database, topics: [TopicPattern],
-        start: Subscription.Start, batch: Int = 256,
+        _ subscription: Subscription, from log: any EventLog, into database: any Database,
         handler: @escaping @Sendable (StoredEvent, Transaction) throws -> Void
     ) {
-        self.name = name
+        name = subscription.name
         self.log = log
         self.database = database
-        let exact = topics.compactMap(\.topic)
-        types = exact.count == topics.count ? Set(exact) : nil
-        var trie = TopicTrie<Bool>()
-        for topic in topics { trie.insert(true, for: topic) }
-        self.trie = types == nil ? trie : nil
-        self.start = start
-        self.batch = batch
+        interest = Interest(topics: subscription.topics, filter: subscription.filter)
+        passesOverExpired = true
+        start = subscription.start
+        batch = min(subscription.prefetch, 256)
         self.handler = handler
     }
 
@@ -103,12 +99,7 @@ public final class EffectivelyOnceReader: Service {
     private func place() async throws -> Cursor {
         let identity = log.identity
         let name = name
-        let number: Int64 =
-            switch start {
-            case .beginning: 0
-            case .now: log.head
-            case .position(let position): try log.number(of: position)
-            }
+        let number = try await log.number(of: start)
         let first = Cursor(log: identity.log, epoch: identity.epoch, scanned: number)
         let found = try await database.transaction("cursor \(name)", as: .engine) { transaction in
             try transaction.execute(Cursor.table)
@@ -133,8 +124,9 @@ public final class EffectivelyOnceReader: Service {
         do {
             while true {
                 if log.head <= cursor.scanned { _ = try await log.waitForHead(beyond: cursor.scanned) }
-                var page = try await log.events(after: cursor.scanned, types: types, limit: attempts == 0 ? batch : 1)
-                if let trie { page.events.removeAll { trie.values(matching: $0.type).isEmpty } }
+                var page = try await log.events(
+                    after: cursor.scanned, types: interest.types, limit: attempts == 0 ? batch : 1)
+                page.events.removeAll { !interest.wants($0) || passesOverExpired && $0.hasExpired }
                 do {
                     cursor = try await apply(page, at: cursor)
                     attempts = 0

@@ -26,10 +26,7 @@ public final class EventBus: Service {
         var readers: [(Subscription, EffectivelyOnceReader)] = []
         for subscription in subscriptions {
             if case .effectivelyOnce(let database, let handler) = subscription.handler {
-                let reader = EffectivelyOnceReader(
-                    subscription.name, from: log, into: database, topics: subscription.topics,
-                    start: subscription.start,
-                    handler: handler)
+                let reader = EffectivelyOnceReader(subscription, from: log, into: database, handler: handler)
                 readers.append((subscription, reader))
             } else {
                 for topic in subscription.topics { trie.insert(kept.count, for: topic) }
@@ -163,12 +160,7 @@ public final class EventBus: Service {
     ///
     /// Dead letters stay. A handler that runs meanwhile is not waited for; what it settles does not count. Durable when it returns.
     public func seek(_ subscription: String, to start: Subscription.Start) async throws {
-        let number: Int64 =
-            switch start {
-            case .beginning: 0
-            case .now: log.head
-            case .position(let position): try log.number(of: position)
-            }
+        let number = try await log.number(of: start)
         try await prepare()
         try await runner(subscription).seek(to: number)
     }

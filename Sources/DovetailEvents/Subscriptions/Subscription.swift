@@ -1,5 +1,6 @@
 import DovetailContracts
 import DovetailCore
+import Foundation
 
 /// A durable reader of a log: what it wants, in which order, and what it does with it.
 ///
@@ -13,6 +14,8 @@ public struct Subscription: Sendable {
         case now
         /// After this position.
         case position(LogPosition)
+        /// With the first event that was committed at this time or later.
+        case time(Date)
     }
 
     /// Which events may be handled at the same time.
@@ -27,6 +30,8 @@ public struct Subscription: Sendable {
     public var name: String
     /// The topics it wants; an event that several of them match comes once.
     public var topics: [TopicPattern]
+    /// What an event of these topics has to say besides; nil: nothing. Changed under the same name, it holds for what the subscription has not looked at yet.
+    public var filter: EventFilter?
     /// Where it begins when it is new.
     public var start: Start
     /// What may be handled at the same time.
@@ -44,15 +49,16 @@ public struct Subscription: Sendable {
 
     /// A subscription to topics.
     public init(
-        _ name: String, to topics: [TopicPattern], start: Start = .beginning, order: Order = .byKey,
-        concurrency: Int = 8,
-        prefetch: Int = 512, redelivery: RedeliveryPolicy = RedeliveryPolicy(), handlerTimeout: Duration = .seconds(30),
+        _ name: String, to topics: [TopicPattern], where filter: EventFilter? = nil, start: Start = .beginning,
+        order: Order = .byKey, concurrency: Int = 8, prefetch: Int = 512,
+        redelivery: RedeliveryPolicy = RedeliveryPolicy(), handlerTimeout: Duration = .seconds(30),
         handler: EventHandler
     ) {
         precondition(
             !name.isEmpty && concurrency > 0 && prefetch > 0, "a subscription has a name and room for an event")
         self.name = name
         self.topics = topics
+        self.filter = filter
         self.start = start
         self.order = order
         self.concurrency = concurrency

@@ -56,8 +56,7 @@ final class SubscriptionRunner: Sendable {
     private let log: any EventLog
     private let clock: any MonotonicClock
     private let dispatcher: Dispatcher
-    private let types: Set<String>?
-    private let trie: TopicTrie<Bool>
+    private let interest: Interest
     private let shell = Mutex(Shell())
     private let keeperSignal = Signal()
     private let feederSignal = Signal()
@@ -71,11 +70,7 @@ final class SubscriptionRunner: Sendable {
         self.clock = clock
         self.dispatcher = dispatcher
         store = DeliveryStore(name: subscription.name, log: log, clock: clock)
-        let exact = subscription.topics.compactMap(\.topic)
-        types = exact.count == subscription.topics.count ? Set(exact) : nil
-        var trie = TopicTrie<Bool>()
-        for topic in subscription.topics { trie.insert(true, for: topic) }
-        self.trie = trie
+        interest = Interest(topics: subscription.topics, filter: subscription.filter)
     }
 
     // MARK: Life
@@ -99,13 +94,7 @@ final class SubscriptionRunner: Sendable {
     }
 
     private func start() async throws {
-        let beginning: Int64 =
-            switch subscription.start {
-            case .beginning: 0
-            case .now: log.head
-            case .position(let position): try log.number(of: position)
-            }
-        try await adopt(try await store.load(start: beginning))
+        try await adopt(try await store.load(start: try await log.number(of: subscription.start)))
         shell.withLock { shell in
             for _ in 0..<subscription.concurrency { addLane(&shell) }
         }
@@ -211,6 +200,7 @@ final class SubscriptionRunner: Sendable {
 
     private func handle(_ attempt: DeliveryState.Attempt) async -> Result<Void, any Error> {
         let event = attempt.event
+        if event.hasExpired { return .success(()) }
         var context = event.attributes.callContext(causedBy: event.id)
         context.deadline = attempt.deadline
         do {
@@ -330,19 +320,18 @@ final class SubscriptionRunner: Sendable {
                 await feederSignal.wait()
                 continue
             }
-            let page: EventPage
+            var page: EventPage
             let limit = min(512, room)
             switch dispatcher.pull(index, after: scanned, limit: limit, join: { join(epoch) }) {
             case .joined:
                 continue
             case .recent(let events, let scanned):
-                page = EventPage(events: events.filter(wants), scanned: scanned)
+                page = EventPage(events: events.filter(interest.wants), scanned: scanned)
             case .behind:
-                var read = try await log.events(after: scanned, types: types, limit: limit)
-                if types == nil { read.events = read.events.filter(wants) }
-                page = read
+                page = try await log.events(after: scanned, types: interest.types, limit: limit)
+                page.events = page.events.filter(interest.wants)
             }
-            let wake = shell.withLock { shell -> Wake in
+            let wake = shell.withLock { [page] shell -> Wake in
                 // A seek in between has begun elsewhere.
                 guard shell.epoch == epoch else { return Wake() }
                 _ = shell.machine?.accept(page.events, scanned: page.scanned)
@@ -360,8 +349,6 @@ final class SubscriptionRunner: Sendable {
             return true
         }
     }
-
-    private func wants(_ event: StoredEvent) -> Bool { !trie.values(matching: event.type).isEmpty }
 
     // MARK: Time and durability
 

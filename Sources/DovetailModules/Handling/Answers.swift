@@ -30,7 +30,7 @@ struct Answers: Sendable {
     func once<Value: Wire>(
         _ key: CommandKey, module: String, _ body: @escaping @Sendable (Transaction) throws -> Value
     ) async throws -> Value {
-        try await log.transaction(module, as: .engine) { transaction in
+        try await log.transaction(module, as: .module) { transaction in
             if let kept = try transaction.row(
                 Kept.self, "SELECT answer, input FROM dovetail_answers WHERE key = \(key.name)")
             {
@@ -39,11 +39,13 @@ struct Answers: Sendable {
             }
             let value = try body(transaction)
             let text = String(decoding: try JSON.encode(value), as: UTF8.self)
-            try transaction.execute(
-                """
-                INSERT INTO dovetail_answers (key, module, answer, answered_at, input)
-                VALUES (\(key.name), \(module), \(text), \(Date()), \(key.input))
-                """)
+            try transaction.asEngine {
+                _ = try transaction.execute(
+                    """
+                    INSERT INTO dovetail_answers (key, module, answer, answered_at, input)
+                    VALUES (\(key.name), \(module), \(text), \(Date()), \(key.input))
+                    """)
+            }
             return value
         }
     }

@@ -3,6 +3,7 @@ import DovetailContracts
 import DovetailCore
 import DovetailEvents
 import DovetailSagas
+import Foundation
 import Synchronization
 
 /// What a handler has at hand: the call it answers, and its module's commands, tables and read models.
@@ -63,10 +64,38 @@ public struct HandlerContext: Sendable {
         return outcome
     }
 
-    /// Publishes events; returns when they are durable.
+    /// Publishes events, once for the same idempotency key; returns when they are durable.
     public func publish(_ events: NewEvent...) async throws {
-        let drafts = try events.map { try EventDraft($0, source: runtime.module, context: call) }
+        let drafts = try drafts(events)
         reach(try await runtime.log.publish(drafts).position)
+    }
+
+    /// Has an event published at `date`, once for the same idempotency key; returns when that is durable, with the id to cancel it by. See ``Transaction/schedule(_:at:)``.
+    @discardableResult
+    public func schedule(_ event: NewEvent, at date: Date) async throws -> UniqueID {
+        let drafts = try drafts([event])
+        try await runtime.scheduler.schedule(drafts, at: date)
+        return drafts[0].id
+    }
+
+    /// Has an event published after `delay`. See ``schedule(_:at:)``.
+    @discardableResult
+    public func schedule(_ event: NewEvent, after delay: Duration) async throws -> UniqueID {
+        try await schedule(event, at: Date().addingTimeInterval(delay.inSeconds))
+    }
+
+    /// Takes back an event that waits for its time: false if it was published already, or never scheduled. Durable when it returns.
+    @discardableResult
+    public func cancelScheduled(_ id: UniqueID) async throws -> Bool {
+        try await runtime.scheduler.cancel(id)
+    }
+
+    private func drafts(_ events: [NewEvent]) throws -> [EventDraft] {
+        let ordinal = ordinals.next()
+        return try events.enumerated().map { index, event in
+            let id = onceKey.map { UniqueID.derived(from: "event", $0, "\(ordinal)", "\(index)") }
+            return try EventDraft(event, id: id ?? .v7(), source: runtime.module, context: call)
+        }
     }
 
     /// Changes the module's tables and publishes events in one transaction. See ``Database/transaction(_:as:_:)``.
@@ -74,6 +103,7 @@ public struct HandlerContext: Sendable {
         _ body: @escaping @Sendable (Transaction) throws -> Value
     ) async throws -> Value {
         let value = try await runtime.log.transaction(runtime.module, as: .module, body)
+        runtime.scheduler.wake()
         reach(runtime.log.position(runtime.log.head))
         return value
     }
@@ -89,6 +119,7 @@ public struct HandlerContext: Sendable {
         guard let onceKey else { return try await transaction(body) }
         let key = CommandKey(onceKey, input: fingerprint())
         let value = try await runtime.answers.once(key, module: runtime.module, body)
+        runtime.scheduler.wake()
         reach(runtime.log.position(runtime.log.head))
         return value
     }

@@ -11,9 +11,11 @@ package final class ModuleRuntime: Sendable {
     package let commands: CommandExecutor
     package let readModel: ReadModel
     let answers: Answers
+    let scheduler: EventScheduler
 
     package init(
-        module: String, parts: ModuleParts, log: any EventLog, views: any Database, commands: CommandExecutor
+        module: String, parts: ModuleParts, log: any EventLog, views: any Database, commands: CommandExecutor,
+        scheduler: EventScheduler? = nil
     ) {
         self.module = module
         self.parts = parts
@@ -21,11 +23,13 @@ package final class ModuleRuntime: Sendable {
         self.commands = commands
         readModel = ReadModel(parts.projections, from: log, in: views)
         answers = Answers(log: log)
+        self.scheduler = scheduler ?? EventScheduler(log: log)
     }
 
     /// Makes the tables. Has to be done before the module answers or its ``services`` run.
     package func prepare() async throws {
         try await answers.prepare()
+        try await scheduler.prepare()
         if !parts.tables.isEmpty { try await log.migrate(Migrations(owner: module, steps: parts.tables)) }
         try await readModel.prepare()
     }

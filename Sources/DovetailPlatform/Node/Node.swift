@@ -33,6 +33,7 @@ package struct Node: Sendable {
     let store: Store
     let runtimes: [ModuleRuntime]
     let bus: EventBus
+    let scheduler: EventScheduler
     let feeds: [EventFeed]
     let table: EndpointTable
     let telemetry: Telemetry
@@ -61,11 +62,13 @@ package struct Node: Sendable {
                 configuration: configuration, node: name, catalog: catalog, table: table, policies: policies,
                 throughCodec: options.throughCodec)
             let environment = ModuleEnvironment { directory.callee(for: $0) }
+            let scheduler = EventScheduler(log: store.log)
+            try await scheduler.prepare()
             var runtimes: [ModuleRuntime] = []
             for module in modules where placement.modules.contains(module.name) {
                 let runtime = ModuleRuntime(
                     module: module.name, parts: module.assemble(in: environment), log: store.log,
-                    views: try store.views(module: module.name), commands: commands)
+                    views: try store.views(module: module.name), commands: commands, scheduler: scheduler)
                 if let finding = runtime.parts.contracts.flatMap(\.findings).first(where: { $0.severity == .error }) {
                     throw PlatformError("\(finding.place): \(finding.message)")
                 }
@@ -103,8 +106,8 @@ package struct Node: Sendable {
             }
             return Node(
                 name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes, bus: bus,
-                feeds: feeds,
-                table: served, telemetry: telemetry, policies: policies, transports: directory.transports,
+                scheduler: scheduler, feeds: feeds, table: served, telemetry: telemetry, policies: policies,
+                transports: directory.transports,
                 gateway: gateway, folder: options.folder)
         } catch {
             await store.close()
@@ -124,6 +127,7 @@ package struct Node: Sendable {
         let doors = try doors()
         var services: [any Service] = transports
         services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
+        services.append(UntilShutdown(scheduler))
         services.append(bus)
         services += feeds.map { UntilShutdown($0) }
         services.append(telemetry)

@@ -1,4 +1,6 @@
+import DovetailCore
 import DovetailEvents
+import Foundation
 
 /// An event's attributes as bytes: name and value of each, with their lengths before them.
 ///
@@ -8,6 +10,7 @@ enum AttributesCoding {
     private static let causation: UInt8 = 2
     private static let traceparent: UInt8 = 3
     private static let tracestate: UInt8 = 4
+    private static let expiry: UInt8 = 5
     private static let header: UInt8 = 0
 
     static func encode(_ attributes: EventAttributes) -> [UInt8] {
@@ -30,6 +33,8 @@ enum AttributesCoding {
         add(causation, attributes.causationID)
         add(traceparent, attributes.traceparent)
         add(tracestate, attributes.tracestate)
+        // Microseconds since 1970, as text: a reader that does not know the number still knows its length.
+        add(expiry, attributes.expiresAt.map { String($0.microsecondsSince1970) })
         for (name, value) in (attributes.headers ?? [:]).sorted(by: { $0.key < $1.key }) {
             bytes.append(header)
             add(name)
@@ -62,6 +67,9 @@ enum AttributesCoding {
             case causation: attributes.causationID = first
             case traceparent: attributes.traceparent = first
             case tracestate: attributes.tracestate = first
+            case expiry:
+                guard let microseconds = Int64(first) else { return nil }
+                attributes.expiresAt = Date(timeIntervalSince1970: Double(microseconds) / 1e6)
             case header:
                 guard let value = text() else { return nil }
                 attributes.headers = attributes.headers ?? [:]

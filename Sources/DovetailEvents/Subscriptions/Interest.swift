@@ -1,0 +1,23 @@
+/// What a reader wants of a log: topics, and conditions on the events.
+struct Interest: Sendable {
+    /// The topics, if they are all without wildcards: a log can pass over the rest by itself.
+    let types: Set<String>?
+    private let trie: TopicTrie<Bool>
+    private let filter: EventFilter?
+
+    init(topics: [TopicPattern], filter: EventFilter?) {
+        let exact = topics.compactMap(\.topic)
+        types = exact.count == topics.count ? Set(exact) : nil
+        var trie = TopicTrie<Bool>()
+        for topic in topics { trie.insert(true, for: topic) }
+        self.trie = trie
+        self.filter = filter
+    }
+
+    func wants(_ event: StoredEvent) -> Bool {
+        let isOfType = types?.contains(event.type) ?? !trie.values(matching: event.type).isEmpty
+        guard isOfType, let filter else { return isOfType }
+        var filtered = FilteredEvent(event)
+        return filtered.satisfies(filter)
+    }
+}
