@@ -90,7 +90,8 @@ let package = Package(
         .systemLibrary(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
         library("SQLiteBinding", ["CSQLite", "DovetailEvents"]),
-        library("DovetailSQLite", ["SQLiteBinding", "DovetailEvents"]),
+        .target(name: "CChecksum"),
+        library("DovetailSQLite", ["SQLiteBinding", "DovetailEvents", "CChecksum"]),
         library("DovetailMemory", ["SQLiteBinding", "DovetailEvents"]),
         library(
             "DovetailHTTP",

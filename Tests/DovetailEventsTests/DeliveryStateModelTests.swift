@@ -78,7 +78,7 @@ private struct DeliveryModel {
             now = now + .seconds(5)
             write(failing: false)
             load()
-            for position in dead.sorted() { _ = machine.redrive(event(position), now: now) }
+            for position in dead.sorted() { _ = machine.redrive(envelope(position), now: now) }
         }
         if succeeded.union(discarded).count != count { findings.append("not all events were handled") }
         if !isSettled { findings.append("not all is settled") }
@@ -88,11 +88,12 @@ private struct DeliveryModel {
     private var isSettled: Bool { scanned == count && open.isEmpty && failures.isEmpty && held.isEmpty }
 
     private func event(_ number: Int64) -> StoredEvent { events[Int(number) - 1] }
+    private func envelope(_ number: Int64) -> Envelope { Envelope(event(number)) }
 
     private mutating func accept(_ most: Int) {
         let next = events.dropFirst(Int(machine.scanned)).prefix(most)
         guard let last = next.last else { return }
-        _ = machine.accept(Array(next), scanned: last.position.number)
+        _ = machine.accept(next.map(Envelope.init), scanned: last.position.number)
         if machine.openCount > subscription.prefetch { findings.append("more are open than may be") }
     }
 
@@ -108,10 +109,11 @@ private struct DeliveryModel {
         let attempt = running.remove(at: index)
         let number = attempt.event.position.number
         switch draw {
-        case 0: machine.failed(attempt.serial, Problem("no", status: 409), jitter: 0.5, now: now)
-        case 1, 2, 3: machine.failed(attempt.serial, Glitch(), jitter: 0.5, now: now)
+        case 0: machine.failed(attempt, Problem("no", status: 409), jitter: 0.5, now: now)
+        case 1, 2, 3: machine.failed(attempt, Glitch(), jitter: 0.5, now: now)
+        case 4: machine.returned(attempt)
         default:
-            machine.succeeded(attempt.serial)
+            machine.succeeded(attempt)
             if succeeded.insert(number).inserted {
                 if number < lastOfKey[attempt.event.key] ?? 0 { findings.append("\(number) came after its successor") }
                 lastOfKey[attempt.event.key] = number
@@ -141,11 +143,11 @@ private struct DeliveryModel {
         write(failing: false)
         for load in machine.takeLoads(now: now) {
             switch load {
-            case .event(let key, let position): machine.fetched(event(position), for: key)
+            case .event(let key, let position): machine.fetched(envelope(position), for: key)
             case .held(let key):
                 guard case .key(let name) = key else { continue }
                 let rows = held.filter { $0.value == name }.keys.sorted().prefix(2)
-                machine.fetched(held: rows.map(event), missing: [], for: key)
+                machine.fetched(held: rows.map(envelope), missing: [], for: key)
             }
         }
     }
@@ -155,7 +157,7 @@ private struct DeliveryModel {
         write(failing: false)
         guard let position = dead.sorted().randomElement(using: &random) else { return }
         if Bool.random(using: &random) {
-            _ = machine.redrive(event(position), now: now)
+            _ = machine.redrive(envelope(position), now: now)
         } else if machine.discard(position, key: event(position).key) {
             discarded.insert(position)
             write(failing: false)
@@ -169,6 +171,6 @@ private struct DeliveryModel {
             epoch: 0, scanned: scanned, open: open, failures: failures.values.sorted { $0.position < $1.position },
             held: Dictionary(grouping: held.values, by: { $0 }).mapValues(\.count))
         machine = DeliveryState(subscription, stored: stored, serial: machine.lastSerial, now: now)
-        machine.resume(open.sorted().map(event))
+        machine.resume(open.sorted().map(envelope))
     }
 }

@@ -62,4 +62,22 @@ public enum JSON {
         }
         return document.names(of: 0).map { (document.text(at: $0), document.range(of: $0 + 1)) }
     }
+
+    /// The elements of a top-level array, in order, each as the range of its value in `bytes`.
+    ///
+    /// Checks the whole document. Throws ``JSONError`` if `bytes` are not a JSON array.
+    public static func elements(of bytes: [UInt8]) throws -> [Range<Int>] {
+        let document = try JSONDocument(bytes)
+        guard document.tokens[0].kind == .array else { throw document.told(document.misfit([Any].self, at: 0)) }
+        var ranges: [Range<Int>] = []
+        var index = 1
+        while index < Int(document.tokens[0].next) {
+            ranges.append(document.range(of: index))
+            index = Int(document.tokens[index].next)
+        }
+        return ranges
+    }
+
+    /// Whether `bytes` are one whole JSON value.
+    public static func isDocument(_ bytes: [UInt8]) -> Bool { (try? JSONDocument(bytes)) != nil }
 }

@@ -46,6 +46,8 @@ public struct Subscription: Sendable {
     public var handlerTimeout: Duration
     /// What it does with an event, and with which guarantee.
     public var handler: EventHandler
+    /// Called when the subscription stops, for a handler that waits for somebody outside.
+    package var whenStopping: (@Sendable () -> Void)?
 
     /// A subscription to topics.
     public init(

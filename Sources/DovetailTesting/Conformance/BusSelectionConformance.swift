@@ -90,5 +90,30 @@ extension BusConformance {
             let expected = fresh.attributes.expiresAt?.timeIntervalSince1970 ?? 1
             try expect(abs(expiry - expected) < 1e-5, "the log keeps when an event expires")
         },
+        ConformanceCheck("one slow handler among thousands of quick ones holds up its own key only") { store in
+            let count = 4000
+            try await publish(store.log, (0..<count).map { ("k\($0 % 500)", "\($0)") })
+            let done = Recorder<Seen>()
+            let gate = Gate()
+            let subscription = Subscription(
+                "s", to: ["#"], concurrency: 2,
+                handler: .atLeastOnce { event, _ in
+                    if event.position.number == 1777 { try await gate.wait() }
+                    done.record(Seen(event))
+                })
+            try await withBus(store.log, [subscription]) { _ in
+                let slow = "k\(1776 % 500)"
+                let behind = (1776..<count).filter { $0 % 500 == 1776 % 500 }.count
+                try await done.wait(for: count - behind)
+                try expect(!done.elements.contains { $0.key == slow && $0.data == "1776" }, "the slow one is not done")
+                gate.open()
+                try await done.wait(for: count)
+            }
+            try expectEqual(Set(done.elements.map(\.data)).count, count, "events handled")
+            for (key, own) in Dictionary(grouping: done.elements, by: \.key) {
+                try expect(
+                    own.compactMap { Int($0.data) } == own.compactMap { Int($0.data) }.sorted(), "the order of \(key)")
+            }
+        },
     ]
 }

@@ -11,11 +11,21 @@ final class Dispatcher: Sendable {
         /// Every event up to this number was handed to those who had joined.
         var last: Int64 = 0
         var joined: Set<Int> = []
-        /// The newest events, for those who have just dropped out.
-        var recent: Deque<StoredEvent> = []
+        /// The newest events that somebody wants, for those who have just dropped out: all after number `recentFrom`.
+        var recent: Deque<Envelope> = []
+        var recentFrom: Int64 = 0
         var recentBytes = 0
         /// The subscriptions that want a topic, worked out once.
         var wanted: [String: [Int]] = [:]
+
+        /// Goes on after `number`, if that is further on: what lies between was not looked at.
+        mutating func restart(at number: Int64) {
+            guard number > last else { return }
+            last = number
+            recent = []
+            recentBytes = 0
+            recentFrom = number
+        }
     }
 
     private static let page = 512
@@ -25,6 +35,7 @@ final class Dispatcher: Sendable {
     private let log: any EventLog
     private let trie: TopicTrie<Int>
     private let state = Mutex(State())
+    private let hasListener = Signal()
 
     init(log: any EventLog, trie: TopicTrie<Int>) {
         self.log = log
@@ -35,43 +46,42 @@ final class Dispatcher: Sendable {
     func run(_ runners: [SubscriptionRunner]) async throws {
         do {
             while true {
-                let last = state.withLock { $0.last }
-                let head = try await log.waitForHead(beyond: last)
-                if skip(to: head) { continue }
+                let (last, isHeard) = state.withLock { ($0.last, !$0.joined.isEmpty) }
+                guard isHeard else {
+                    // Who has dropped out finds the newest events here, and joins again where they end.
+                    try Task.checkCancellation()
+                    await hasListener.wait()
+                    continue
+                }
+                _ = try await log.waitForHead(beyond: last)
                 publish(try await log.events(after: last, types: nil, limit: Dispatcher.page), to: runners)
             }
         } catch is CancellationError {}
     }
 
-    /// With nobody listening there is nothing to read.
-    private func skip(to head: Int64) -> Bool {
-        state.withLock { state in
-            guard state.joined.isEmpty else { return false }
-            state.last = max(state.last, head)
-            state.recent = []
-            state.recentBytes = 0
-            return true
-        }
-    }
-
     private func publish(_ page: EventPage, to runners: [SubscriptionRunner]) {
         let wakes: [SubscriptionRunner.Wake] = state.withLock { state in
-            var wanted: [Int: [StoredEvent]] = [:]
+            var wanted: [Int: [Envelope]] = [:]
             for event in page.events {
+                let interested = self.wanted(event.type, &state)
+                if interested.isEmpty { continue }
+                let envelope = Envelope(event)
                 var filtered = FilteredEvent(event)
-                for runner in self.wanted(event.type, &state) where state.joined.contains(runner) {
+                for runner in interested where state.joined.contains(runner) {
                     if let filter = runners[runner].subscription.filter, !filtered.satisfies(filter) { continue }
-                    wanted[runner, default: []].append(event)
+                    wanted[runner, default: []].append(envelope)
                 }
-                state.recent.append(event)
+                state.recent.append(envelope)
                 state.recentBytes += event.data.count
             }
             while state.recent.count > Dispatcher.maximumRecent || state.recentBytes > Dispatcher.maximumRecentBytes {
-                state.recentBytes -= state.recent.removeFirst().data.count
+                let oldest = state.recent.removeFirst()
+                state.recentFrom = oldest.position
+                state.recentBytes -= oldest.event.data.count
             }
             state.last = max(state.last, page.scanned)
-            return wanted.compactMap { runner, events in
-                let (wake, hasRoom) = runners[runner].accept(events, scanned: page.scanned)
+            return wanted.map { runner, envelopes in
+                let (wake, hasRoom) = runners[runner].accept(envelopes, scanned: page.scanned)
                 if !hasRoom { state.joined.remove(runner) }
                 return wake
             }
@@ -92,7 +102,7 @@ final class Dispatcher: Sendable {
         /// It has caught up and is handed events from now on.
         case joined
         /// Events after its place, and how far they go; not filtered.
-        case recent([StoredEvent], scanned: Int64)
+        case recent([Envelope], scanned: Int64)
         /// It has to read the log.
         case behind
     }
@@ -104,15 +114,27 @@ final class Dispatcher: Sendable {
         state.withLock { state in
             if scanned >= state.last {
                 guard join() else { return .behind }
-                if state.joined.isEmpty { state.last = scanned }
+                if state.joined.isEmpty { state.restart(at: scanned) }
                 state.joined.insert(runner)
+                hasListener.raise()
                 return .joined
             }
-            guard let first = state.recent.first?.position.number, first <= scanned + 1 else { return .behind }
-            let events = Array(state.recent.dropFirst(Int(scanned + 1 - first)).prefix(limit))
-            guard let last = events.last else { return .behind }
-            return .recent(events, scanned: last.position.number)
+            guard scanned >= state.recentFrom else { return .behind }
+            let envelopes = Array(state.recent[Dispatcher.place(after: scanned, in: state.recent)...].prefix(limit))
+            let end = envelopes.count == limit ? envelopes.last?.position : nil
+            return .recent(envelopes, scanned: end ?? state.last)
         }
+    }
+
+    /// The index of the first event after number `number`.
+    private static func place(after number: Int64, in envelopes: Deque<Envelope>) -> Int {
+        var low = 0
+        var high = envelopes.count
+        while low < high {
+            let middle = (low + high) / 2
+            if envelopes[middle].position > number { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 
     /// The subscription is handed nothing more.
