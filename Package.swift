@@ -67,6 +67,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.24.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.5.0"),
+        .package(url: "https://github.com/apple/swift-crypto", "3.0.0"..<"5.0.0"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.1.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     ],
@@ -99,6 +100,7 @@ let package = Package(
                 "DovetailContracts", lifecycle,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         library(
             "DovetailGateway",
@@ -143,16 +145,18 @@ let package = Package(
         tests("DovetailCoreTests", ["DovetailCore"]),
         tests("DovetailContractsTests", ["DovetailContracts", "TestSupport"]),
         tests("DovetailResilienceTests", ["DovetailResilience"]),
-        tests("DovetailEventsTests", ["DovetailEvents"]),
+        tests("DovetailEventsTests", ["DovetailEvents", "TestSupport"]),
         tests("DovetailCQRSTests", ["DovetailCQRS", "DovetailMemory"]),
         tests("DovetailSagasTests", ["DovetailSagas"]),
         tests("DovetailModulesTests", ["DovetailModules", "DovetailMemory"]),
         tests("DovetailHTTPTests", ["DovetailHTTP"]),
         tests("DovetailGatewayTests", ["DovetailGateway"]),
         tests("DovetailObservabilityTests", ["DovetailObservability", "TestSupport"]),
-        tests("DovetailPlatformTests", ["DovetailPlatform", "TestSupport"]),
+        tests(
+            "DovetailPlatformTests",
+            ["DovetailPlatform", "DovetailEvents", "DovetailMemory", "DovetailHTTP", "TestSupport"]),
         tests("ConformanceTests", ["DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
-        tests("IntegrationTests", umbrella + ["SQLiteBinding"]),
+        tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .executableTarget(
             name: "json-bench", dependencies: ["DovetailCore"], path: "Benchmarks/json", swiftSettings: strict),

@@ -133,7 +133,7 @@ extension CloudEvent {
         let isName = name.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) }
         guard isName, (1...longestName).contains(name.utf8.count) else {
             throw CloudEventError(
-                shown(name), "an attribute's name has 1 to \(longestName) small letters and digits")
+                String(name.prefix(40)), "an attribute's name has 1 to \(longestName) small letters and digits")
         }
     }
 

@@ -81,8 +81,8 @@ final class SubscriptionRunner: Sendable {
 
     /// Runs until cancelled; then handlers under way may end, and where they are is written.
     func run() async throws {
-        try await start()
         do {
+            try await start()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.feed() }
                 group.addTask { try await self.keep() }

@@ -1,6 +1,5 @@
 import DovetailContracts
 import DovetailCore
-import ServiceLifecycle
 
 /// Events of a log for another one, and how far the log was looked through for them.
 public struct FeedPage: Wire {
@@ -54,24 +53,10 @@ extension EventLog {
                     scanned: position(scanned), head: head,
                     events: own.map { FeedEvent(origin: $0.position, event: $0.draft) })
             }
-            if scanned >= head { deadline = try await waitForHead(beyond: scanned, until: deadline) }
-        }
-    }
-
-    /// Waits for more, and returns until when there is to be waited further: no longer, once the process shuts down.
-    private func waitForHead(beyond number: Int64, until deadline: MonotonicTime) async throws -> MonotonicTime {
-        do {
-            try await cancelWhenGracefulShutdown {
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    group.addTask { _ = try await self.waitForHead(beyond: number) }
-                    group.addTask { try await Task.sleep(for: deadline - .now) }
-                    defer { group.cancelAll() }
-                    try await group.next()
-                }
-            }
-            return deadline
-        } catch is CancellationError where !Task.isCancelled {
-            return .now
+            guard scanned >= head else { continue }
+            let after = scanned
+            let end = try await boundedWait(until: deadline) { _ = try await self.waitForHead(beyond: after) }
+            if case .shutDown = end { deadline = .now }
         }
     }
 }

@@ -27,6 +27,14 @@ enum ScheduleTable {
         var id: UniqueID, dueAt: Date, type: String, version: Int, eventKey: String, source: String
         var attributes: EventAttributes
         var data: [UInt8]
+
+        var scheduled: ScheduledEvent {
+            ScheduledEvent(
+                due: dueAt,
+                event: EventDraft(
+                    id: id, type: type, version: version, key: eventKey, source: source, attributes: attributes,
+                    data: data))
+        }
     }
 
     static func insert(_ event: EventDraft, due: Date, in transaction: Transaction) throws {
@@ -47,13 +55,11 @@ enum ScheduleTable {
     static func due(at date: Date, limit: Int, in snapshot: Snapshot) throws -> [ScheduledEvent] {
         try snapshot.rows(
             Row.self, "SELECT * FROM dovetail_schedule WHERE due_at <= \(date) ORDER BY due_at, id LIMIT \(limit)"
-        ).map {
-            ScheduledEvent(
-                due: $0.dueAt,
-                event: EventDraft(
-                    id: $0.id, type: $0.type, version: $0.version, key: $0.eventKey, source: $0.source,
-                    attributes: $0.attributes, data: $0.data))
-        }
+        ).map(\.scheduled)
+    }
+
+    static func event(_ id: UniqueID, in snapshot: Snapshot) throws -> ScheduledEvent? {
+        try snapshot.row(Row.self, "SELECT * FROM dovetail_schedule WHERE id = \(id)")?.scheduled
     }
 
     static func next(in snapshot: Snapshot) throws -> Date? {

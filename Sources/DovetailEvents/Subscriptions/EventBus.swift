@@ -45,6 +45,10 @@ public final class EventBus: Service {
     ///
     /// Throws what keeps a subscription from running: ``LogError`` `foreignPosition` if it stands in another log, `stopped` when the log has stopped.
     public func run() async throws {
+        do { try await deliver() } catch is CancellationError {}
+    }
+
+    private func deliver() async throws {
         try await prepare()
         try await cancelWhenGracefulShutdown {
             try await withThrowingTaskGroup(of: Void.self) { group in

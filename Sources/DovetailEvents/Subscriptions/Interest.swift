@@ -1,11 +1,11 @@
 /// What a reader wants of a log: topics, and conditions on the events.
-struct Interest: Sendable {
+package struct Interest: Sendable {
     /// The topics, if they are all without wildcards: a log can pass over the rest by itself.
-    let types: Set<String>?
+    package let types: Set<String>?
     private let trie: TopicTrie<Bool>
     private let filter: EventFilter?
 
-    init(topics: [TopicPattern], filter: EventFilter?) {
+    package init(topics: [TopicPattern], filter: EventFilter?) {
         let exact = topics.compactMap(\.topic)
         types = exact.count == topics.count ? Set(exact) : nil
         var trie = TopicTrie<Bool>()
@@ -14,7 +14,7 @@ struct Interest: Sendable {
         self.filter = filter
     }
 
-    func wants(_ event: StoredEvent) -> Bool {
+    package func wants(_ event: StoredEvent) -> Bool {
         let isOfType = types?.contains(event.type) ?? !trie.values(matching: event.type).isEmpty
         guard isOfType, let filter else { return isOfType }
         var filtered = FilteredEvent(event)

@@ -53,11 +53,13 @@ struct RunCommand<Program: Platform>: AsyncParsableCommand {
 extension Node {
     /// What a person wants to know when a node comes up.
     fileprivate var summary: String {
-        var lines = ["\(configuration.platform): node \(name) with \(runtimes.map(\.module).joined(separator: ", "))"]
+        let modules = runtimes.isEmpty ? "" : " with \(runtimes.map(\.module).joined(separator: ", "))"
+        var lines = ["\(configuration.platform): node \(name)\(modules)"]
         if let gateway = configuration.gateway, gateway.node == name {
             lines.append("  gateway  http://\(gateway.listen)")
         }
         if let listen = placement.listen { lines.append("  modules  http://\(listen)  (for the other nodes)") }
+        if let events = configuration.events, eventDoor != nil { lines.append("  events   http://\(events.listen)") }
         lines.append("  admin    \(adminAddress)")
         lines.append(
             "  log      \(store.log.durability == .disk ? "fsync before each answer" : store.log.durability.rawValue), head \(store.log.head)"

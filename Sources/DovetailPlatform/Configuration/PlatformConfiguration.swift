@@ -24,6 +24,8 @@ public struct PlatformConfiguration: Sendable {
     public let telemetry: Telemetry
     /// What the nodes know of each other.
     public let security: Security
+    /// The door for events in any language; nil: there is none.
+    public let events: Events?
 }
 
 extension PlatformConfiguration {
@@ -55,6 +57,9 @@ extension PlatformConfiguration {
             "security", .section("a security section", PlatformConfiguration.Security.init),
             "What the nodes know of each other."
         )
+        events = section.optional(
+            "events", .section("an events section", PlatformConfiguration.Events.init),
+            "The door for events in any language: CloudEvents over HTTP.")
         if nodes.isEmpty { section.report("a platform has at least one node", key: "nodes") }
     }
 

@@ -40,6 +40,8 @@ package struct Node: Sendable {
     let policies: CallPolicies
     let transports: [HTTPTransport]
     let gateway: Gateway?
+    let eventDoor: EventDoor?
+    let webhooks: WebhookSender?
     let folder: String
 
     /// Opens the store, makes the tables, wires modules and gateway. Throws what keeps the node from running, in words.
@@ -81,7 +83,9 @@ package struct Node: Sendable {
             }
             try await SagaJournal(log: store.log).prepare()
             for runtime in runtimes { try await runtime.prepare() }
-            let bus = EventBus(log: store.log, subscriptions: runtimes.flatMap(\.subscriptions))
+            let outside = configuration.events.flatMap { $0.node == name ? OutsideSubscriptions($0) : nil }
+            let bus = EventBus(
+                log: store.log, subscriptions: runtimes.flatMap(\.subscriptions) + (outside?.subscriptions ?? []))
             try await bus.prepare()
             let token = configuration.security.nodeToken?.revealed
             let feed = Module.feed(of: store.log)
@@ -104,11 +108,18 @@ package struct Node: Sendable {
                     try await client.read(.init(after: after, topics: topics, wait: 20_000))
                 }
             }
+            let eventDoor = configuration.events.flatMap { settings in
+                outside.map { outside in
+                    EventDoor(
+                        log: store.log, scheduler: scheduler, settings: settings,
+                        declared: DeclaredEvents(catalog.looked.flatMap(\.parts.contracts)), queues: outside.queues)
+                }
+            }
             return Node(
                 name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes, bus: bus,
                 scheduler: scheduler, feeds: feeds, table: served, telemetry: telemetry, policies: policies,
                 transports: directory.transports,
-                gateway: gateway, folder: options.folder)
+                gateway: gateway, eventDoor: eventDoor, webhooks: outside?.sender, folder: options.folder)
         } catch {
             await store.close()
             throw error
@@ -128,6 +139,7 @@ package struct Node: Sendable {
         var services: [any Service] = transports
         services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
         services.append(UntilShutdown(scheduler))
+        if let webhooks { services.append(webhooks) }
         services.append(bus)
         services += feeds.map { UntilShutdown($0) }
         services.append(telemetry)
@@ -152,6 +164,12 @@ package struct Node: Sendable {
         }
         if let prometheus = configuration.telemetry.prometheus.listen {
             doors.append(HTTPServer(prometheus.httpAddress, handler: MetricsDoor(node: self)))
+        }
+        if let eventDoor, let section = configuration.events {
+            doors.append(
+                HTTPServer(
+                    section.listen.httpAddress, configuration: .init(maximumBodyBytes: section.largestBody),
+                    handler: eventDoor))
         }
         if let gateway, let section = configuration.gateway {
             doors.append(GatewayDoor(gateway: gateway, address: section.listen.httpAddress))

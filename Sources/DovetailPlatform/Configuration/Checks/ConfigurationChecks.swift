@@ -21,6 +21,7 @@ struct ConfigurationChecks {
         checkAddresses()
         checkStores()
         checkReferences(modules)
+        checkEvents()
         checkRoutes(modules)
     }
 
@@ -81,6 +82,9 @@ struct ConfigurationChecks {
         if let metrics = configuration.telemetry.prometheus.listen {
             listeners.append((top.key("telemetry").key("prometheus").key("listen"), metrics, nil))
         }
+        if let events = configuration.events {
+            listeners.append((top.key("events").key("listen"), events.listen, nil))
+        }
         listeners.append((top.key("admin").key("listen"), configuration.admin.listen, nil))
         for (index, listener) in listeners.enumerated() {
             let taken = listeners[..<index].first { other in
@@ -127,6 +131,26 @@ struct ConfigurationChecks {
             if !known.contains(module) {
                 let suggestion = Spelling.nearest(to: module, among: known).map { "; did you mean '\($0)'?" } ?? ""
                 report("no module is named \(quoted(module))\(suggestion)", at: path)
+            }
+        }
+    }
+
+    private func checkEvents() {
+        guard let events = configuration.events else { return }
+        let path = top.key("events")
+        checkName(events.node, isAmong: names(at: top.key("nodes")), what: "node", at: path.key("node"))
+        for subscription in events.subscriptions {
+            guard case .pull(let client, _) = subscription.way else { continue }
+            checkName(
+                client, isAmong: names(at: path.key("clients")), what: "client",
+                at: path.key("subscriptions").key(subscription.name).key("client"))
+        }
+        var tokens: [Secret: String] = [:]
+        for client in events.clients {
+            if let other = tokens.updateValue(client.name, forKey: client.token) {
+                report(
+                    "the client '\(other)' has the same token; nothing tells them apart",
+                    at: path.key("clients").key(client.name).key("token"))
             }
         }
     }
