@@ -5,9 +5,11 @@ import Foundation
 /// The events of a log in memory. The caller's lock is around it.
 final class MemoryEvents {
     private let identity: (log: UniqueID, epoch: Int)
-    private var events: [StoredEvent] = []
+    /// By number; nil where an event was reclaimed.
+    private var events: [StoredEvent?] = []
     private var streams: [String: [Int]] = [:]
     private var indices: [UniqueID: Int] = [:]
+    private var lastTime = Date.distantPast
 
     init(_ identity: (log: UniqueID, epoch: Int)) {
         self.identity = identity
@@ -20,7 +22,7 @@ final class MemoryEvents {
         let drafts = appends.flatMap(\.events)
         let known = drafts.compactMap { indices[$0.id] }
         if let last = known.max(), known.count == drafts.count {
-            return outcome(at: events[last].position, appends, wasDuplicate: true)
+            return outcome(at: place(Int64(last) + 1), appends, wasDuplicate: true)
         }
         var versions: [String: Int64] = [:]
         for append in appends {
@@ -39,7 +41,8 @@ final class MemoryEvents {
                 "some of its event ids are in the log already, or twice in it, and others are not; give new events new ids"
             )
         }
-        let time = max(Date(), events.last?.time ?? .distantPast)
+        let time = max(Date(), lastTime)
+        lastTime = time
         for append in appends {
             for draft in append.events {
                 let stream = append.stream.map { (name: $0, version: version(of: $0) + 1) }
@@ -54,7 +57,7 @@ final class MemoryEvents {
     /// Takes back everything after `number`.
     func remove(after number: Int64) {
         while head > number {
-            let event = events.removeLast()
+            guard let event = events.removeLast() else { continue }
             indices[event.id] = nil
             if let stream = event.stream {
                 streams[stream.name]?.removeLast()
@@ -67,7 +70,8 @@ final class MemoryEvents {
         var page = EventPage(events: [], scanned: max(0, number))
         guard limit > 0, page.scanned < head else { return page }
         for event in events[Int(page.scanned)...] {
-            page.scanned = event.position.number
+            page.scanned += 1
+            guard let event else { continue }
             if let types, !types.contains(event.type) { continue }
             page.events.append(event)
             if page.events.count == limit { break }
@@ -77,12 +81,29 @@ final class MemoryEvents {
 
     func stream(_ name: String, after version: Int64, limit: Int) -> [StoredEvent] {
         let indices = streams[name] ?? []
-        return indices.dropFirst(Int(max(0, version))).prefix(max(0, limit)).map { events[$0] }
+        return indices.dropFirst(Int(max(0, version))).prefix(max(0, limit)).compactMap { events[$0] }
     }
 
     func event(id: UniqueID) -> StoredEvent? {
-        indices[id].map { events[$0] }
+        indices[id].flatMap { events[$0] }
     }
+
+    func reclaim(_ interest: Interest, after number: Int64, upTo end: Int64, limit: Int) -> Reclaimed {
+        var reclaimed = Reclaimed(count: 0, scanned: max(0, number))
+        let end = min(end, head)
+        while reclaimed.scanned < end, reclaimed.count < limit {
+            reclaimed.scanned += 1
+            let index = Int(reclaimed.scanned) - 1
+            guard let event = events[index], event.stream == nil, interest.wants(event) else { continue }
+            events[index] = nil
+            indices[event.id] = nil
+            reclaimed.count += 1
+        }
+        return reclaimed
+    }
+
+    /// How many events are there, and how many were.
+    var counts: (kept: Int64, head: Int64) { (Int64(events.count { $0 != nil }), head) }
 
     private func version(of stream: String) -> Int64 { Int64(streams[stream]?.count ?? 0) }
 

@@ -52,6 +52,23 @@ final class MemoryLog: EventLog {
         state.withLock { $0.events.event(id: id) }
     }
 
+    func reclaim(
+        _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int
+    ) async throws -> Reclaimed {
+        let interest = Interest(topics: topics, filter: nil)
+        return state.withLock { $0.events.reclaim(interest, after: number, upTo: end, limit: limit) }
+    }
+
+    func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
+        let (kept, head) = state.withLock { $0.events.counts }
+        var verification = LogVerification()
+        verification.events = kept
+        verification.reclaimed = head - kept
+        verification.head = head
+        progress(head)
+        return verification
+    }
+
     func waitForHead(beyond number: Int64) async throws -> Int64 {
         try await watermark.wait(for: number + 1)
     }

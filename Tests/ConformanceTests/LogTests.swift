@@ -24,3 +24,15 @@ import Testing
         try await withSQLiteStore { try await check.run(on: $0) }
     }
 }
+
+@Suite struct RetentionTests {
+    @Test(.timeLimit(.minutes(2)), arguments: RetentionConformance.checks)
+    func keepsItsPromiseOverMemory(_ check: ConformanceCheck) async throws {
+        try await withMemoryStore { try await check.run(on: $0) }
+    }
+
+    @Test(.timeLimit(.minutes(2)), arguments: RetentionConformance.checks)
+    func keepsItsPromiseOverSQLite(_ check: ConformanceCheck) async throws {
+        try await withSQLiteStore { try await check.run(on: $0) }
+    }
+}

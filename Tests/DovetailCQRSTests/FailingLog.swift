@@ -53,6 +53,12 @@ final class FailingLog: EventLog {
         try await base.stream(name, after: version, limit: limit)
     }
     func event(id: UniqueID) async throws -> StoredEvent? { try await base.event(id: id) }
+    func reclaim(_ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int) async throws -> Reclaimed {
+        try await base.reclaim(topics, after: number, upTo: end, limit: limit)
+    }
+    func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
+        try await base.verify(progress: progress)
+    }
     func waitForHead(beyond number: Int64) async throws -> Int64 { try await base.waitForHead(beyond: number) }
     func transaction<Value: Sendable>(
         _ label: String, as role: TransactionRole, _ body: @escaping @Sendable (Transaction) throws -> Value

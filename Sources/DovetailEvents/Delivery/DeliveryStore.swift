@@ -109,6 +109,27 @@ struct DeliveryStore: Sendable {
         try await log.events(after: position - 1, types: nil, limit: 1).events.first { $0.position.number == position }
     }
 
+    /// What each durable subscription that the log knows has done with, whether it runs or not.
+    static func holds(_ log: any EventLog) async throws -> [RetentionHold] {
+        struct Row: Decodable { var name: String, scanned: Int64, openPositions: String, failed: Int64?, held: Int64? }
+        try await prepare(log)
+        return try await log.snapshot { snapshot in
+            try snapshot.rows(
+                Row.self,
+                """
+                SELECT name, scanned, open_positions,
+                    (SELECT min(position) FROM dovetail_failures WHERE subscription = name) AS failed,
+                    (SELECT min(position) FROM dovetail_held WHERE subscription = name) AS held
+                FROM dovetail_subscriptions
+                """)
+        }.map { row in
+            let open = row.openPositions.split(separator: ",").compactMap { Int64($0) }.min()
+            let first = [open, row.failed, row.held].compactMap { $0 }.min()
+            return RetentionHold(
+                name: "the subscription '\(row.name)'", done: min(row.scanned, first.map { $0 - 1 } ?? .max))
+        }
+    }
+
     // MARK: Writing
 
     /// Writes all of it in one transaction. Throws ``Fenced`` if the subscription's epoch has risen.

@@ -204,10 +204,14 @@ final class SubscriptionRunner: Sendable {
 
     // MARK: For operators
 
-    /// Has the dead letter tried again. False if it is being tried, or its key is busy.
-    func redrive(_ position: Int64) async throws -> Bool {
-        guard let event = try await store.event(at: position) else { return false }
-        let (done, wake) = shell.withLock { shell in
+    /// Has the dead letter tried again, from its own copy. False if it is being tried, or its key is busy.
+    func redrive(_ letter: DeadLetter) async throws -> Bool {
+        guard var event = letter.event(in: log) else { return false }
+        if let stored = try await store.event(at: letter.position) {
+            event.stream = stored.stream
+            event.time = stored.time
+        }
+        let (done, wake) = shell.withLock { [event] shell in
             (shell.machine?.redrive(Envelope(event), now: clock.now) ?? false, afterChange(&shell))
         }
         wake.perform()

@@ -35,6 +35,15 @@ public protocol EventLog: Database {
     /// The event with this id; nil if the log does not hold it.
     func event(id: UniqueID) async throws -> StoredEvent?
 
+    /// Removes published events (of no stream) of these topics, from those after `number` and up to `end`, at most `limit`, in one commit with the record of it.
+    ///
+    /// Numbers are not given again. For ``Retention``, which knows what may go.
+    func reclaim(_ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int) async throws -> Reclaimed
+
+    /// Looks through the whole log, beside the work: that every number is there or was reclaimed, that each event is as it was written, that streams have no
+    /// gaps and times do not go back. `progress` is told the number reached.
+    func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification
+
     /// Returns the head once it lies beyond `number`. Throws `CancellationError` when cancelled, `stopped` when the log stops.
     func waitForHead(beyond number: Int64) async throws -> Int64
 }

@@ -43,6 +43,19 @@ public struct DeadLetter: Sendable, Decodable {
     public var diedAt: Date
 }
 
+extension DeadLetter {
+    /// The event as it was, whether the log has it still or not; nil if its id is none.
+    func event(in log: any EventLog) -> StoredEvent? {
+        UniqueID(eventID).map { id in
+            StoredEvent(
+                position: log.position(position), stream: nil, time: firstFailedAt,
+                draft: EventDraft(
+                    id: id, type: type, version: version, key: eventKey, source: source, attributes: attributes,
+                    data: data))
+        }
+    }
+}
+
 /// A subscription as an operator sees it.
 public struct SubscriptionStatus: Sendable {
     /// The durable name.

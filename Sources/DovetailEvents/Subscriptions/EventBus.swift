@@ -143,8 +143,8 @@ public final class EventBus: Service {
     /// Returns when it is on its way. Throws ``LogError`` if there is no such dead letter or subscription, or if it is being tried already.
     public func redrive(_ subscription: String, position: Int64) async throws {
         let runner = try runner(subscription)
-        _ = try await letter(subscription, position)
-        guard try await runner.redrive(position) else {
+        let letter = try await letter(subscription, position)
+        guard try await runner.redrive(letter) else {
             throw LogError(
                 .statement, subscription,
                 "the event at \(position) is being tried already, or its key is busy; look again shortly")

@@ -14,8 +14,13 @@ package struct Interest: Sendable {
         self.filter = filter
     }
 
+    /// Whether a topic is one of those wanted.
+    package func wantsTopic(_ topic: String) -> Bool {
+        types?.contains(topic) ?? !trie.values(matching: topic).isEmpty
+    }
+
     package func wants(_ event: StoredEvent) -> Bool {
-        let isOfType = types?.contains(event.type) ?? !trie.values(matching: event.type).isEmpty
+        let isOfType = wantsTopic(event.type)
         guard isOfType, let filter else { return isOfType }
         var filtered = FilteredEvent(event)
         return filtered.satisfies(filter)

@@ -52,6 +52,45 @@ final class LogReader {
         return EventPage(events: events, scanned: end)
     }
 
+    /// The numbers of published events that somebody does not want any more, at most `limit`, and their checksums together.
+    func reclaimable(
+        _ interest: Interest, after number: Int64, upTo head: Int64, limit: Int
+    ) throws -> (numbers: [Int64], checksum: Int64, scanned: Int64) {
+        let after = max(0, number)
+        let end = min(head, after.addingReportingOverflow(LogReader.window).partialValue)
+        guard end > after else { return ([], 0, max(after, head)) }
+        page.bind(1, after)
+        page.bind(2, end)
+        defer { page.reset() }
+        var numbers: [Int64] = []
+        var checksum: Int64 = 0
+        var wanted: [Int64: Bool] = [:]
+        while try page.step() {
+            let type = page.integer(1)
+            guard page.isNull(2) else { continue }
+            let isWanted = try wanted[type] ?? interest.wantsTopic(kind(type).name)
+            wanted[type] = isWanted
+            guard isWanted else { continue }
+            numbers.append(page.integer(0))
+            checksum &+= page.integer(5)
+            if numbers.count == limit { return (numbers, checksum, page.integer(0)) }
+        }
+        return (numbers, checksum, end)
+    }
+
+    /// Reads the rows of a window for a look through the log: each event, or why it cannot be read.
+    func inspect(
+        after number: Int64, upTo end: Int64, _ body: (_ number: Int64, Result<StoredEvent, any Error>) -> Void
+    ) throws {
+        page.bind(1, number)
+        page.bind(2, end)
+        defer { page.reset() }
+        while try page.step() {
+            let number = page.integer(0)
+            body(number, Result { try event(page, kind(page.integer(1))) })
+        }
+    }
+
     /// Events of a stream after `version`, at most `limit`.
     func stream(_ name: String, after version: Int64, limit: Int) throws -> [StoredEvent] {
         streamByName.bind(1, name)

@@ -7,7 +7,7 @@ enum LogSchema {
     /// `PRAGMA application_id` of a store: "Dtl1".
     private static let application: Int64 = 0x4474_6C31
     /// `PRAGMA user_version`: the layout this program writes.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     private static let tables = [
         "CREATE TABLE dovetail_meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -29,7 +29,15 @@ enum LogSchema {
             id INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, source TEXT NOT NULL,
             UNIQUE (name, version, source))
         """,
+        reclaimed,
     ]
+
+    /// What was reclaimed: how many of the numbers from the first to the last, and their checksums together.
+    private static let reclaimed = """
+        CREATE TABLE dovetail_reclaimed (
+            first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, checksum INTEGER NOT NULL,
+            reclaimed_at INTEGER NOT NULL, PRIMARY KEY (first, last)) WITHOUT ROWID
+        """
 
     /// Makes the tables in a new file; checks that an old one is a store that this program can read.
     static func prepare(_ connection: SQLiteConnection) throws {
@@ -46,6 +54,12 @@ enum LogSchema {
             throw LogError(
                 .unreadable, connection.path,
                 "it was written by a newer version of Dovetail; run that version or a newer one")
+        }
+        if version == 1 {
+            try connection.run("BEGIN IMMEDIATE")
+            try connection.run(reclaimed)
+            try connection.run("PRAGMA user_version = 2")
+            try connection.run("COMMIT")
         }
     }
 

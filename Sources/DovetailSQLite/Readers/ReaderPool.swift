@@ -128,6 +128,13 @@ final class ReaderCore {
         }
     }
 
+    /// Goes on with a look through the log, one window of it.
+    func verify(with verifier: LogVerifier) throws -> (number: Int64, isDone: Bool) {
+        try begin.run()
+        defer { try? end.run() }
+        return try verifier.step(connection, log)
+    }
+
     /// Runs `body` on a snapshot.
     func snapshot<Value>(_ body: (Snapshot) throws -> Value) throws -> Value {
         try begin.run()

@@ -1,5 +1,6 @@
 import DovetailCore
 import DovetailEvents
+import Foundation
 
 /// A database file with its writer and its readers.
 final class SQLiteDatabase: Database {
@@ -65,6 +66,45 @@ final class SQLiteLog: EventLog {
 
     func event(id: UniqueID) async throws -> StoredEvent? {
         try await database.readers.read { try $0.log.event(id: id) }
+    }
+
+    func reclaim(
+        _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int
+    ) async throws -> Reclaimed {
+        let interest = Interest(topics: topics, filter: nil)
+        let end = min(end, head)
+        // What may go is found beside the writer; only the removal is its work.
+        let found = try await database.readers.read {
+            try $0.log.reclaimable(interest, after: number, upTo: end, limit: limit)
+        }
+        guard let first = found.numbers.first, let last = found.numbers.last else {
+            return Reclaimed(count: 0, scanned: found.scanned)
+        }
+        let (numbers, count, checksum) = (found.numbers, found.numbers.count, found.checksum)
+        try await database.transaction("reclaim", as: .engine) { transaction in
+            for number in numbers {
+                guard try transaction.execute("DELETE FROM dovetail_log WHERE position = \(number)") == 1 else {
+                    throw LogError(.statement, "reclaim", "the event at \(number) is gone already")
+                }
+            }
+            try transaction.execute(
+                """
+                INSERT INTO dovetail_reclaimed (first, last, count, checksum, reclaimed_at)
+                VALUES (\(first), \(last), \(count), \(checksum), \(Date()))
+                ON CONFLICT (first, last) DO UPDATE SET
+                    count = count + excluded.count, checksum = checksum + excluded.checksum
+                """)
+        }
+        return Reclaimed(count: count, scanned: found.scanned)
+    }
+
+    func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
+        let verifier = LogVerifier()
+        while true {
+            let reached = try await database.readers.read { try $0.verify(with: verifier) }
+            progress(reached.number)
+            if reached.isDone { return verifier.verification }
+        }
     }
 
     func waitForHead(beyond number: Int64) async throws -> Int64 {
