@@ -54,6 +54,9 @@ package final class SQLiteConnection {
         walPages.deallocate()
     }
 
+    /// For extensions in files of their own.
+    var rawHandle: OpaquePointer { handle }
+
     // MARK: State
 
     /// Whether a transaction is open.

@@ -42,6 +42,7 @@ public final class SQLiteStore: Sendable {
     /// The log.
     public let log: any EventLog
     private let database: SQLiteDatabase
+    private let path: String
     private let folder: String
     private let options: Options
     private let lock: StoreLock
@@ -58,6 +59,7 @@ public final class SQLiteStore: Sendable {
 
     private init(path: String, options: Options) throws {
         let file = URL(fileURLWithPath: path)
+        self.path = file.path
         folder = file.deletingLastPathComponent().path
         self.options = options
         do {
@@ -119,6 +121,29 @@ public final class SQLiteStore: Sendable {
         }
     }
 
+    /// Copies log and read models, each as it is at one moment, into a new folder, while the store is at work.
+    ///
+    /// Commits go on; the write-ahead log grows meanwhile by what they write. The backup is on the disk when this returns, and not there at all if it throws. The copy runs on
+    /// a thread of its own, to its end also when the task is cancelled. Throws ``LogError``.
+    public func backUp(
+        into folder: String, progress: @escaping @Sendable (StoreProgress) -> Void = { _ in }
+    ) async throws -> BackupManifest {
+        let path = path
+        let writers = [database.writer] + opened.withLock { $0.values.map(\.writer) }
+        for writer in writers { writer.readersAreSlow.withLock { $0 += 1 } }
+        defer { for writer in writers { writer.readersAreSlow.withLock { $0 -= 1 } } }
+        return try await onThread("dovetail-backup") { try Backup.take(of: path, into: folder, progress: progress) }
+    }
+
+    /// Makes a store at `path` of a backup. Its log begins a new life: positions of before the restore are refused from now on, not mistaken for others.
+    ///
+    /// Read models that are in the backup go on from it. Throws ``LogError``: `readOnly` if there is a store already, `unreadable` if the folder is no backup.
+    public static func restore(
+        _ folder: String, to path: String, progress: @escaping @Sendable (StoreProgress) -> Void = { _ in }
+    ) async throws -> BackupManifest {
+        try await onThread("dovetail-restore") { try Backup.restore(folder, to: path, progress: progress) }
+    }
+
     /// Takes in nothing more, finishes what was accepted, and closes the files.
     public func close() async {
         let isFirst = isClosed.withLock { isClosed in
@@ -130,4 +155,16 @@ public final class SQLiteStore: Sendable {
         await database.close()
         lock.release()
     }
+}
+
+/// Runs work that blocks on a thread of its own.
+private func onThread<Value: Sendable>(
+    _ name: String, _ work: @escaping @Sendable () throws -> Value
+) async throws -> Value {
+    let ticket = Ticket<Value>()
+    let thread = Thread { ticket.fulfil(Result(catching: work)) }
+    thread.name = name
+    thread.stackSize = 2 << 20
+    thread.start()
+    return try await ticket.value
 }

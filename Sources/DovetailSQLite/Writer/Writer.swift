@@ -20,6 +20,8 @@ final class Writer: Sendable {
     /// The log's head; 0 in a database that is no log.
     let head = Watermark(0)
     let condition = ConditionCell()
+    /// How many read at length, as a backup: the writer does not wait for them.
+    let readersAreSlow = Mutex(0)
     private let settings: Settings
     private let finished = Ticket<Void>()
 
@@ -36,7 +38,9 @@ final class Writer: Sendable {
         let ready = DispatchSemaphore(value: 0)
         let thread = Thread {
             do {
-                let core = try WriterCore(settings, head: writer.head, condition: writer.condition)
+                let core = try WriterCore(settings, head: writer.head, condition: writer.condition) {
+                    writer.readersAreSlow.withLock { $0 > 0 }
+                }
                 opened.withLock { $0 = .success(core.identity) }
                 ready.signal()
                 writer.serve(core)
@@ -112,12 +116,17 @@ final class WriterCore {
     private let connection: SQLiteConnection
     private let group: GroupCommit
     private let condition: ConditionCell
+    private let readersAreSlow: () -> Bool
     /// When publishing stopped because the disk was full, and the next look whether it still is.
     private var nextLook: MonotonicTime?
 
-    init(_ settings: Writer.Settings, head: Watermark, condition: ConditionCell) throws {
+    init(
+        _ settings: Writer.Settings, head: Watermark, condition: ConditionCell,
+        readersAreSlow: @escaping () -> Bool
+    ) throws {
         self.settings = settings
         self.condition = condition
+        self.readersAreSlow = readersAreSlow
         do {
             connection = try SQLiteConnection(path: settings.path)
             try WriterCore.configure(connection, settings)
@@ -183,7 +192,8 @@ final class WriterCore {
     private func checkpoint() -> LogError? {
         do {
             // Readers hold a passive checkpoint back; a WAL that grew all the same is emptied by waiting for them a moment.
-            try connection.checkpoint(truncating: connection.pagesInWAL > 16 * settings.options.checkpointPages)
+            let waits = connection.pagesInWAL > 16 * settings.options.checkpointPages && !readersAreSlow()
+            try connection.checkpoint(truncating: waits)
             return nil
         } catch  where error.isFull {
             becomeFull()
