@@ -77,7 +77,7 @@ extension IntegrationTests {
 }
 
 /// A running `dovetail` with the configuration of the Python example, in a folder and on ports of its own.
-private final class Outpost: Sendable {
+final class Outpost: Sendable {
     let folder: TemporaryFolder
     let port = Ports.next()
     let environment: [String: String]
@@ -119,13 +119,13 @@ private final class Outpost: Sendable {
         await process.set(nil)
     }
 
-    func client() -> OutsideClient {
+    fileprivate func client() -> OutsideClient {
         OutsideClient(transport: HTTPTransport(to: .tcp(host: "127.0.0.1", port: port), callee: "events"))
     }
 }
 
 /// A program outside that does not give up.
-private struct OutsideClient: Sendable {
+fileprivate struct OutsideClient: Sendable {
     let transport: HTTPTransport
 
     private func ask(_ method: HTTPRequest.Method, _ path: String, query: String? = nil, body: String = "") async throws

@@ -116,4 +116,11 @@ extension Endpoint {
     ) -> Self where Output == AnswerStream<Item> {
         Self(.get, path, .stream())
     }
+
+    /// Acts, and tells how it goes as a sequence of items; not idempotent unless said so with ``idempotent()``.
+    public static func post<Item: Wire>(
+        _ path: String, _ input: Input.Type, streams: Item.Type
+    ) -> Self where Output == AnswerStream<Item> {
+        Self(.post, path, .stream())
+    }
 }

@@ -68,7 +68,7 @@ extension CloudEvent {
     static let longestAttributes = 16 << 10
 
     /// Sets an attribute, required or not, after checking it. Throws ``CloudEventError``.
-    mutating func set(_ name: String, _ value: String) throws {
+    package mutating func set(_ name: String, _ value: String) throws {
         switch name {
         case "specversion":
             guard value == "1.0" else {

@@ -109,6 +109,21 @@ struct DeliveryStore: Sendable {
         try await log.events(after: position - 1, types: nil, limit: 1).events.first { $0.position.number == position }
     }
 
+    /// Where the subscription stands by what is written: for one that does not run.
+    func place() async throws -> (scanned: Int64, open: [Int64], blocked: Int)? {
+        struct Row: Decodable { var scanned: Int64, openPositions: String, blocked: Int }
+        let name = name
+        return try await log.snapshot { snapshot in
+            try snapshot.row(
+                Row.self,
+                """
+                SELECT scanned, open_positions,
+                    (SELECT count(*) FROM dovetail_failures WHERE subscription = name) AS blocked
+                FROM dovetail_subscriptions WHERE name = \(name)
+                """)
+        }.map { ($0.scanned, $0.openPositions.split(separator: ",").compactMap { Int64($0) }, $0.blocked) }
+    }
+
     /// What each durable subscription that the log knows has done with, whether it runs or not.
     static func holds(_ log: any EventLog) async throws -> [RetentionHold] {
         struct Row: Decodable { var name: String, scanned: Int64, openPositions: String, failed: Int64?, held: Int64? }

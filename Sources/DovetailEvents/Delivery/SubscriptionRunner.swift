@@ -204,6 +204,9 @@ final class SubscriptionRunner: Sendable {
 
     // MARK: For operators
 
+    /// Whether handlers can be called.
+    var isRunning: Bool { shell.withLock { $0.machine != nil && $0.machine?.isStopped == false } }
+
     /// Has the dead letter tried again, from its own copy. False if it is being tried, or its key is busy.
     func redrive(_ letter: DeadLetter) async throws -> Bool {
         guard var event = letter.event(in: log) else { return false }

@@ -50,6 +50,11 @@ public final class EventScheduler: Service {
         try await log.snapshot { try ScheduleTable.due(at: .distantFuture, limit: limit, in: $0) }
     }
 
+    /// How many events wait.
+    public var count: Int {
+        get async throws { try await log.snapshot { try ScheduleTable.count(in: $0) } }
+    }
+
     /// An event that waits, by its id.
     public func scheduled(_ id: UniqueID) async throws -> ScheduledEvent? {
         try await log.snapshot { try ScheduleTable.event(id, in: $0) }

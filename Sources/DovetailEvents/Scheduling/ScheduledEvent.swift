@@ -62,6 +62,10 @@ enum ScheduleTable {
         try snapshot.row(Row.self, "SELECT * FROM dovetail_schedule WHERE id = \(id)")?.scheduled
     }
 
+    static func count(in snapshot: Snapshot) throws -> Int {
+        try snapshot.row(Int.self, "SELECT count(*) FROM dovetail_schedule") ?? 0
+    }
+
     static func next(in snapshot: Snapshot) throws -> Date? {
         try snapshot.row(Date.self, "SELECT due_at FROM dovetail_schedule ORDER BY due_at LIMIT 1")
     }

@@ -121,6 +121,12 @@ public struct UndecodableEvent: Error, CustomStringConvertible {
     /// What did not fit.
     public let cause: any Error
 
+    /// A payload that a handler cannot read.
+    public init(type: String, cause: any Error) {
+        self.type = type
+        self.cause = cause
+    }
+
     public var description: String { "the payload of '\(type)' cannot be decoded: \(cause)" }
 }
 

@@ -21,7 +21,33 @@ public struct AdminAPI: Contract {
     public let discard = Endpoint.delete("/subscriptions/{subscription}/dead-letters/{position}", ByPosition.self)
         .fails(refused)
     /// Sets a subscription to another place.
-    public let seek = Endpoint.put("/subscriptions/{subscription}/position", Seek.self).fails(refused)
+    public let seek = Endpoint.put("/subscriptions/{subscription}/position", Seek.self, returns: Number.self)
+        .fails(refused)
+    /// Publishes an event.
+    public let publish = Endpoint.post("/events", Publish.self, returns: Published.self).fails(refused)
+    /// Dead letters of a subscription by what they died of.
+    public let deadLetterGroups = Endpoint.get(
+        "/subscriptions/{subscription}/dead-letter-groups", BySubscription.self, returns: DeadLetterGroups.self)
+    /// Gives a dead letter another payload.
+    public let editDeadLetter = Endpoint.put(
+        "/subscriptions/{subscription}/dead-letters/{position}/data", Edit.self
+    ).fails(refused)
+    /// Has the chosen dead letters tried again; tells how far it is.
+    public let redriveMany = Endpoint.post(
+        "/subscriptions/{subscription}/dead-letters/redrive", Redrive.self, streams: RedriveProgress.self)
+    /// Takes events of a range to a subscription's handler once more; tells how far it is.
+    public let replay = Endpoint.post(
+        "/subscriptions/{subscription}/replay", Replay.self, streams: ReplayProgress.self)
+    /// Forgets a subscription that is no more part of the program.
+    public let forget = Endpoint.delete("/subscriptions/{subscription}", BySubscription.self).fails(refused)
+    /// Events that wait for their time, the next first.
+    public let scheduled = Endpoint.get("/schedule", Limit.self, returns: Schedule.self)
+    /// Takes back an event that waits for its time.
+    public let cancelScheduled = Endpoint.delete("/schedule/{id}", ByID.self).fails(unknown)
+    /// Looks through the whole log; tells how far it is, and last what it found.
+    public let verify = Endpoint.post("/log/verify", Nothing.self, streams: VerifyProgress.self)
+    /// Copies the store into a folder of the node's machine; tells how far it is.
+    public let backup = Endpoint.post("/store/backup", Backup.self, streams: BackupProgress.self)
     /// Instances of sagas, the youngest first.
     public let sagas = Endpoint.get("/sagas", SagaQuery.self, returns: SagaPage.self)
     /// One instance and its journal.
@@ -99,6 +125,18 @@ public struct AdminAPI: Contract {
             public var problem: String?
         }
 
+        /// What is removed from the log, by its rules.
+        public struct Retention: Wire {
+            /// How many events were removed since the node's start.
+            public var reclaimed: Int
+            /// Who holds back the most, and up to which number it has done.
+            public var hold: String?
+            /// Why the last round was broken off.
+            public var problem: String?
+            /// Subscriptions that no program has any more, which hold all that they have not seen.
+            public var forgotten: [String]
+        }
+
         /// The calls to a module, since the node's start.
         public struct Calls: Wire {
             /// The module called.
@@ -133,6 +171,10 @@ public struct AdminAPI: Contract {
         public var subscriptions: [Subscription]
         /// What comes from other nodes' logs.
         public var feeds: [Feed]
+        /// What is removed from the log.
+        public var retention: Retention
+        /// Events that wait for their time.
+        public var scheduled: Int
         /// How many sagas stand in each status.
         public var sagas: [String: Int]
         /// The calls to each module.
@@ -241,14 +283,6 @@ public struct AdminAPI: Contract {
         public var subscription: String
         /// The event's number in the log.
         public var position: Int64
-    }
-
-    /// A subscription and where to set it.
-    public struct Seek: Wire {
-        /// The subscription.
-        public var subscription: String
-        /// The number after which it goes on: 0 for the beginning; after the last event unless given.
-        public var number: Int64?
     }
 
     /// Which instances of sagas.

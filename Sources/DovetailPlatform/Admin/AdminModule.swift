@@ -25,13 +25,7 @@ extension Module {
             admin.handle(\.discard) { letter, _ in
                 try await told { try await node.bus.discard(letter.subscription, position: letter.position) }
             }
-            admin.handle(\.seek) { seek, _ in
-                let log = node.store.log
-                return try await told {
-                    try await node.bus.seek(
-                        seek.subscription, to: seek.number.map { .position(log.position($0)) } ?? .now)
-                }
-            }
+            admin.handleEvents(of: node)
             admin.handle(\.sagas) { query, _ in
                 .init(
                     sagas: try await journal.instances(
@@ -52,11 +46,16 @@ extension Module {
 }
 
 /// Does what an operator asks for; what the engine refuses is told to the operator in its words.
-private func told(_ action: () async throws -> Void) async throws -> Empty {
-    do {
+func told(_ action: () async throws -> Void) async throws -> Empty {
+    try await toldResult {
         try await action()
         return Empty()
-    } catch let error as LogError {
+    }
+}
+
+/// Does what an operator asks for, and returns what comes of it.
+func toldResult<Value>(_ action: () async throws -> Value) async throws -> Value {
+    do { return try await action() } catch let error as LogError {
         throw AdminAPI.refused("\(error)")
     }
 }
@@ -85,6 +84,11 @@ extension Node {
             feeds: feeds.map(\.status).map {
                 .init(name: $0.name, scanned: $0.scanned, head: $0.head, problem: $0.problem)
             },
+            retention: .init(
+                reclaimed: retention.status.reclaimed,
+                hold: retention.status.hold.map { "\($0.name), done up to \($0.done)" },
+                problem: retention.status.problem, forgotten: try await bus.forgotten()),
+            scheduled: try await scheduler.count,
             sagas: Dictionary(sagas.map { ($0.key.rawValue, $0.value) }, uniquingKeysWith: +),
             calls: policies.counters.map { callee, counters in
                 .init(

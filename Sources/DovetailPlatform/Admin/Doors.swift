@@ -9,9 +9,12 @@ import HTTPTypes
 struct AdminDoor: RawHandler {
     private let node: Node
     private let table: EndpointTable
+    /// Whether it is asked by the process that it is in, which needs no token.
+    private let isDirect: Bool
 
-    init(node: Node) throws {
+    init(node: Node, isDirect: Bool = false) throws {
         self.node = node
+        self.isDirect = isDirect
         let module = Module.admin(of: node)
         let runtime = ModuleRuntime(
             module: module.name, parts: module.assemble(in: ModuleEnvironment { UnreachableCallee(name: $0.name) }),
@@ -20,7 +23,7 @@ struct AdminDoor: RawHandler {
     }
 
     func respond(to request: RawRequest) async -> RawResponse {
-        if case .tcp = node.adminAddress {
+        if case .tcp = node.adminAddress, !isDirect {
             let token = node.configuration.admin.token?.revealed
             guard let token, request.headers[.authorization] == "Bearer \(token)" else {
                 var refused = RawResponse.problem(

@@ -1,6 +1,7 @@
 import ArgumentParser
 import DovetailContracts
 import DovetailCore
+import DovetailEvents
 import DovetailModules
 import DovetailObservability
 import DovetailSagas
@@ -16,9 +17,9 @@ struct NodeOptions: ParsableArguments {
     @Flag(help: "Prints JSON, one object a line.")
     var json = false
 
-    /// Asks a node through its admin door; says so if it is not running.
+    /// Asks a node through its admin door. One that does not run is looked at in its store where the question allows it; otherwise it is said that it does not run.
     func ask<Value: Sendable>(
-        _ modules: [Module], _ question: @Sendable (Client<AdminAPI>) async throws -> Value
+        _ modules: [Module], orStopped: Bool = false, _ question: @Sendable (Client<AdminAPI>) async throws -> Value
     ) async throws -> Value {
         let configuration = try options.load(ModuleCatalog(modules))
         let name = node ?? configuration.nodes.first?.name ?? ""
@@ -34,6 +35,10 @@ struct NodeOptions: ParsableArguments {
         } catch {
             try? await transport.shutdown()
             if let error = error as? CallError, error.code == .unreachable {
+                let isKept = configuration.node(named: name)?.store.engine == .sqlite
+                if orStopped, isKept {
+                    return try await askStopped(configuration, modules, name, question)
+                }
                 complain(
                     "node '\(name)' is not running: nothing answers at \(configuration.adminAddress(of: name, in: options.folder))"
                 )
@@ -45,14 +50,39 @@ struct NodeOptions: ParsableArguments {
     }
 }
 
+extension NodeOptions {
+    private func askStopped<Value: Sendable>(
+        _ configuration: PlatformConfiguration, _ modules: [Module], _ name: String,
+        _ question: @Sendable (Client<AdminAPI>) async throws -> Value
+    ) async throws -> Value {
+        do {
+            let (client, close) = try await Client<AdminAPI>.ofStopped(
+                configuration, modules: modules, node: name, folder: options.folder)
+            do {
+                let value = try await question(client)
+                await close()
+                return value
+            } catch {
+                await close()
+                throw error
+            }
+        } catch {
+            complain("\(error)")
+            throw ExitCode((error as? LogError)?.code == .locked ? Exit.unavailable : Exit.failure)
+        }
+    }
+}
+
 /// `events`: looks into a node's log.
 struct EventsCommand<Program: Platform>: AsyncParsableCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "events", abstract: "Looks into a node's log, and at who reads it.",
             subcommands: [
-                Tail.self, SubscriptionsCommand<Program>.self, DeadLettersCommand<Program>.self,
-                SeekCommand<Program>.self,
+                Tail.self, PublishCommand<Program>.self, SubscriptionsCommand<Program>.self,
+                DeadLettersCommand<Program>.self, SeekCommand<Program>.self, ReplayCommand<Program>.self,
+                ForgetCommand<Program>.self, ScheduleCommand<Program>.self, VerifyCommand<Program>.self,
+                BackupCommand<Program>.self, RestoreCommand<Program>.self,
             ])
     }
 
@@ -78,7 +108,7 @@ struct EventsCommand<Program: Platform>: AsyncParsableCommand {
 
         func run() async throws {
             let query = self
-            try await node.ask(Program.modules) { admin in
+            try await node.ask(Program.modules, orStopped: true) { admin in
                 let head = try await admin.status(.init()).head
                 let events = try await admin.events(
                     .init(
@@ -207,7 +237,7 @@ struct StatusCommand<Program: Platform>: AsyncParsableCommand {
 
     func run() async throws {
         let json = node.json
-        try await node.ask(Program.modules) { admin in
+        try await node.ask(Program.modules, orStopped: true) { admin in
             let status = try await admin.status(.init())
             if json { return say(String(decoding: try JSON.encode(status), as: UTF8.self)) }
             say("\(status.platform): node \(status.node) with \(status.modules.joined(separator: ", "))")
@@ -221,6 +251,13 @@ struct StatusCommand<Program: Platform>: AsyncParsableCommand {
             for subscription in status.subscriptions { say("subscription \(subscription.line)") }
             for feed in status.feeds {
                 say("\(feed.name): at \(feed.scanned) of \(feed.head)" + (feed.problem.map { ", \($0)" } ?? ""))
+            }
+            if status.scheduled > 0 { say("scheduled: \(status.scheduled) events") }
+            if status.retention.reclaimed > 0 { say("retention: \(status.retention.reclaimed) events reclaimed") }
+            if let hold = status.retention.hold { say("retention: held by \(hold)") }
+            if let problem = status.retention.problem { say("retention: \(problem)") }
+            for name in status.retention.forgotten {
+                say("subscription \(name): known to the log, not to this program; see `events forget`")
             }
             for (state, count) in status.sagas.sorted(by: { $0.key < $1.key }) { say("sagas \(state): \(count)") }
             for calls in status.calls {

@@ -15,6 +15,8 @@ struct FeedAPI: Contract {
         var topics: [String]
         /// How long to wait for the first, in milliseconds.
         var wait: Int
+        /// The node that asks: what it has not read yet is kept for it.
+        var reader: String?
         static let constraints: Constraints = ["topics": .count(1...1000), "wait": .range(0...20_000)]
     }
 
@@ -24,10 +26,13 @@ struct FeedAPI: Contract {
 
 extension Module {
     /// Answers other nodes from this node's log.
-    static func feed(of log: any EventLog) -> Module {
+    static func feed(of log: any EventLog, marks: FeedMarks) -> Module {
         Module("dovetail-feed", provides: FeedAPI()) { feed in
             feed.handle(\.read) { ask, _ in
-                try await log.feed(
+                if let reader = ask.reader {
+                    await marks.note("\(reader): \(ask.topics.sorted().joined(separator: ", "))", done: ask.after)
+                }
+                return try await log.feed(
                     after: ask.after, topics: ask.topics.map { TopicPattern($0) }, limit: FeedAPI.pageSize,
                     wait: .milliseconds(ask.wait))
             }

@@ -34,6 +34,7 @@ package struct Node: Sendable {
     let runtimes: [ModuleRuntime]
     let bus: EventBus
     let scheduler: EventScheduler
+    let retention: Retention
     let feeds: [EventFeed]
     let table: EndpointTable
     let telemetry: Telemetry
@@ -88,7 +89,17 @@ package struct Node: Sendable {
                 log: store.log, subscriptions: runtimes.flatMap(\.subscriptions) + (outside?.subscriptions ?? []))
             try await bus.prepare()
             let token = configuration.security.nodeToken?.revealed
-            let feed = Module.feed(of: store.log)
+            let marks = FeedMarks(log: store.log)
+            try await marks.prepare()
+            let retention = Retention(log: store.log, rules: placement.store.retention) { [runtimes] in
+                let views = runtimes.flatMap { runtime in
+                    runtime.readModel.status.map {
+                        RetentionHold(name: "the read model '\($0.name)' of \(runtime.module)", done: $0.status.scanned)
+                    }
+                }
+                return try await views + bus.holds + marks.holds()
+            }
+            let feed = Module.feed(of: store.log, marks: marks)
             let fellows = ModuleRuntime(
                 module: feed.name, parts: feed.parts, log: store.log, views: store.log, commands: commands)
             let served = try EndpointTable(runtimes + [fellows], nodeToken: token)
@@ -105,7 +116,7 @@ package struct Node: Sendable {
                 let topics = topics.map(\.description)
                 let client = directory.feed(of: other)
                 return EventFeed("feed \(other.name): \(topics.joined(separator: ", "))", into: store.log) { after in
-                    try await client.read(.init(after: after, topics: topics, wait: 20_000))
+                    try await client.read(.init(after: after, topics: topics, wait: 20_000, reader: name))
                 }
             }
             let eventDoor = configuration.events.flatMap { settings in
@@ -117,7 +128,8 @@ package struct Node: Sendable {
             }
             return Node(
                 name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes, bus: bus,
-                scheduler: scheduler, feeds: feeds, table: served, telemetry: telemetry, policies: policies,
+                scheduler: scheduler, retention: retention, feeds: feeds, table: served, telemetry: telemetry,
+                policies: policies,
                 transports: directory.transports,
                 gateway: gateway, eventDoor: eventDoor, webhooks: outside?.sender, folder: options.folder)
         } catch {
@@ -139,6 +151,7 @@ package struct Node: Sendable {
         var services: [any Service] = transports
         services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
         services.append(UntilShutdown(scheduler))
+        services.append(UntilShutdown(retention))
         if let webhooks { services.append(webhooks) }
         services.append(bus)
         services += feeds.map { UntilShutdown($0) }

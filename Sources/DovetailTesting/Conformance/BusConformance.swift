@@ -8,7 +8,7 @@ import Synchronization
 /// What the bus promises over any log, sentence by sentence.
 public enum BusConformance {
     /// All checks. Each wants a store of its own.
-    public static let checks: [ConformanceCheck] = delivery + selection + failure + operating
+    public static let checks: [ConformanceCheck] = delivery + selection + failure + operating + intervening
 
     struct Broken: Error {}
 

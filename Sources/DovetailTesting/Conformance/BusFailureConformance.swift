@@ -22,7 +22,7 @@ extension BusConformance {
         func heal() { left.withLock { $0 = [:] } }
     }
 
-    private static func recording(
+    static func recording(
         _ name: String, _ fault: Fault, _ seen: Recorder<Seen>, policy: RedeliveryPolicy = quickRetries
     ) -> Subscription {
         Subscription(

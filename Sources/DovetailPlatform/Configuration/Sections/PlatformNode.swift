@@ -1,3 +1,5 @@
+import DovetailEvents
+
 extension PlatformConfiguration {
     /// One process of the platform: the modules in it, where it listens for the other nodes, and its log.
     public struct Node: Sendable, Hashable {
@@ -38,6 +40,8 @@ extension PlatformConfiguration {
         public let path: String?
         /// When an append that returned is safe; `full` by default.
         public let durability: Durability
+        /// How long published events are kept; for ever where no rule speaks of their topic.
+        public let retention: [RetentionRule]
     }
 }
 
@@ -69,9 +73,29 @@ extension PlatformConfiguration.Store {
         durability = section.value(
             "durability", .keyword(example: .full), default: "full",
             "full: what was appended survives a loss of power. normal: it survives the end of the process.")
+        retention = section.collection(
+            "retention", .list(of: .section("a retention rule", RetentionRule.init)),
+            "How long published events are kept, by topic; for ever unless a rule says otherwise.")
         if engine == .memory, path != nil { section.report("a store in memory has no path", key: "path") }
         if engine == .memory, section.has("durability") {
             section.report("a store in memory keeps nothing, whatever its durability", key: "durability")
+        }
+    }
+}
+
+extension RetentionRule {
+    init(reading section: SectionReader) {
+        self.init(
+            topics: section.required(
+                "topics", .list(of: .topic, atLeast: 1, orSingle: true), "The topics that the rule is about."),
+            age: section.optional("age", .duration, "How long after their commit they are kept."),
+            bytes: section.optional(
+                "size", .byteCount(1 << 10...1 << 40), "How many bytes of them are kept, the newest."),
+            positions: section.optional(
+                "last", .integer(1...1_000_000_000_000), "Of how many last numbers of the log they are kept."
+            ).map(Int64.init))
+        if age == nil, bytes == nil, positions == nil {
+            section.report("say how long: 'age', 'size' or 'last'", key: "topics")
         }
     }
 }
