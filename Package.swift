@@ -137,8 +137,8 @@ let package = Package(
             dependencies: umbrella + [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
         .target(
-            name: "Patterns", dependencies: umbrella, path: "Examples/Patterns", packageAccess: false,
-            swiftSettings: strict),
+            name: "Patterns", dependencies: umbrella, path: "Examples/Patterns", exclude: ["retention.yaml"],
+            packageAccess: false, swiftSettings: strict),
         // Testing
         library("DovetailTesting", ["DovetailEvents"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
