@@ -14,8 +14,13 @@ let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-h
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
-/// The umbrella with all that it re-exports. An incremental build follows direct dependencies only: who named the umbrella
-/// alone would keep object files that were compiled against what a re-exported module no longer is.
+// An incremental build follows direct dependencies only: who did not name a module that stands behind another would keep object
+// files that were compiled against what it no longer is. So each target names all modules of ours that it sees.
+let contracts: [Target.Dependency] = ["DovetailCore", "DovetailContracts"]
+let events = contracts + ["DovetailEvents"]
+let modules = events + ["DovetailResilience", "DovetailCQRS", "DovetailSagas", "DovetailModules"]
+
+/// The umbrella with all that it re-exports.
 let dovetail = [
     "Dovetail", "DovetailCQRS", "DovetailContracts", "DovetailCore", "DovetailEvents", "DovetailHTTP",
     "DovetailModules",
@@ -84,20 +89,21 @@ let package = Package(
                 .product(name: "Collections", package: "swift-collections"),
             ]),
         // Layer 2
-        library("DovetailCQRS", ["DovetailEvents"]),
-        library("DovetailSagas", ["DovetailCQRS", "DovetailResilience"]),
-        library("DovetailModules", ["DovetailCQRS", "DovetailSagas", "DovetailResilience"]),
+        library("DovetailCQRS", events),
+        library("DovetailSagas", events + ["DovetailCQRS", "DovetailResilience"]),
+        library("DovetailModules", events + ["DovetailCQRS", "DovetailSagas", "DovetailResilience"]),
         // Layer 3
         .systemLibrary(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
-        library("SQLiteBinding", ["CSQLite", "DovetailEvents"]),
+        .target(name: "CDiskWatch", dependencies: ["CSQLite"]),
+        library("SQLiteBinding", events + ["CSQLite", "CDiskWatch"]),
         .target(name: "CChecksum"),
-        library("DovetailSQLite", ["SQLiteBinding", "DovetailEvents", "CChecksum"]),
-        library("DovetailMemory", ["SQLiteBinding", "DovetailEvents"]),
+        library("DovetailSQLite", events + ["SQLiteBinding", "CChecksum"]),
+        library("DovetailMemory", events + ["SQLiteBinding"]),
         library(
             "DovetailHTTP",
-            [
-                "DovetailContracts", lifecycle,
+            contracts + [
+                lifecycle,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -115,8 +121,8 @@ let package = Package(
         // Layer 4
         library(
             "DovetailPlatform",
-            [
-                "DovetailModules", "DovetailSQLite", "DovetailMemory", "DovetailHTTP", "DovetailGateway",
+            modules + [
+                "DovetailSQLite", "DovetailMemory", "DovetailHTTP", "DovetailGateway",
                 "DovetailObservability", signals,
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -140,31 +146,35 @@ let package = Package(
             name: "Patterns", dependencies: umbrella, path: "Examples/Patterns", exclude: ["retention.yaml"],
             packageAccess: false, swiftSettings: strict),
         // Testing
-        library("DovetailTesting", ["DovetailEvents"]),
+        library("DovetailTesting", events),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         tests("DovetailCoreTests", ["DovetailCore"]),
-        tests("DovetailContractsTests", ["DovetailContracts", "TestSupport"]),
-        tests("DovetailResilienceTests", ["DovetailResilience"]),
-        tests("DovetailEventsTests", ["DovetailEvents", "TestSupport"]),
-        tests("DovetailCQRSTests", ["DovetailCQRS", "DovetailMemory"]),
-        tests("DovetailSagasTests", ["DovetailSagas"]),
-        tests("DovetailModulesTests", ["DovetailModules", "DovetailMemory"]),
-        tests("DovetailHTTPTests", ["DovetailHTTP"]),
-        tests("DovetailGatewayTests", ["DovetailGateway"]),
-        tests("DovetailObservabilityTests", ["DovetailObservability", "TestSupport"]),
+        tests("DovetailContractsTests", contracts + ["TestSupport"]),
+        tests("DovetailResilienceTests", ["DovetailCore", "DovetailResilience"]),
+        tests("DovetailEventsTests", events + ["TestSupport"]),
+        tests("DovetailCQRSTests", events + ["DovetailCQRS", "DovetailMemory"]),
+        tests("DovetailSagasTests", events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas"]),
+        tests("DovetailModulesTests", modules + ["DovetailMemory"]),
+        tests("DovetailHTTPTests", contracts + ["DovetailHTTP"]),
+        tests("DovetailGatewayTests", ["DovetailCore", "DovetailResilience", "DovetailGateway"]),
+        tests("DovetailObservabilityTests", ["DovetailCore", "DovetailObservability", "TestSupport"]),
         tests(
             "DovetailPlatformTests",
-            ["DovetailPlatform", "DovetailEvents", "DovetailMemory", "DovetailHTTP", "TestSupport"]),
-        tests("ConformanceTests", ["DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
+            modules + ["DovetailMemory", "DovetailSQLite", "DovetailHTTP", "DovetailPlatform", "TestSupport"]),
+        tests(
+            "ConformanceTests", events + ["DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
         tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .executableTarget(
             name: "json-bench", dependencies: ["DovetailCore"], path: "Benchmarks/json", swiftSettings: strict),
         .executableTarget(
-            name: "events-bench", dependencies: ["DovetailSQLite"], path: "Benchmarks/events", exclude: ["peers"],
+            name: "events-bench", dependencies: events + ["DovetailSQLite"], path: "Benchmarks/events",
+            exclude: ["peers"],
             swiftSettings: strict),
         .executableTarget(
-            name: "gateway-bench", dependencies: ["DovetailGateway", lifecycle], path: "Benchmarks/gateway",
+            name: "gateway-bench",
+            dependencies: ["DovetailCore", "DovetailResilience", "DovetailGateway", lifecycle],
+            path: "Benchmarks/gateway",
             exclude: ["backend.c", "load.lua"], swiftSettings: strict),
     ]
 )

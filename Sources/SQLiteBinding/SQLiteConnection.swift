@@ -1,3 +1,4 @@
+import CDiskWatch
 import CSQLite
 import DovetailEvents
 
@@ -22,7 +23,7 @@ package final class SQLiteConnection {
     package init(path: String, checkpointsOnClose: Bool = false) throws(SQLiteFailure) {
         var opened: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
-        let code = sqlite3_open_v2(path, &opened, flags, nil)
+        let code = sqlite3_open_v2(path, &opened, flags, path == ":memory:" ? nil : dovetail_disk_watch_name())
         guard code == SQLITE_OK, let opened else {
             let failure = SQLiteFailure(code, opened)
             sqlite3_close_v2(opened)

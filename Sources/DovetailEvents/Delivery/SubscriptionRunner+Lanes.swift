@@ -117,6 +117,8 @@ extension SubscriptionRunner {
     /// Lanes ask less often while handlers are quick, and at once more often when one is slow.
     private func adapt(_ shell: inout Shell, to run: LaneRun) {
         let each = (clock.now - run.start).wholeNanoseconds / Int64(max(1, run.count))
+        // In a run of many each is short, and their mean is as good.
+        shell.counters.durations.add(.nanoseconds(each), times: UInt64(run.count))
         let fitting = Int(SubscriptionRunner.runTime.wholeNanoseconds / max(1, each))
         shell.runLength = max(1, min(fitting, shell.runLength * 4, SubscriptionRunner.longestRunLength))
     }
@@ -126,14 +128,17 @@ extension SubscriptionRunner {
         var hasFailed = false
         let untouched = run.account { attempt, error in
             switch error {
-            case nil: shell.machine?.succeeded(attempt)
+            case nil:
+                shell.counters.succeeded += 1
+                shell.machine?.succeeded(attempt)
             case is CancellationError where shell.machine?.isStopped == true: shell.machine?.abandoned(attempt)
             case .some where isCancelled && shell.machine?.isStopped == true: shell.machine?.abandoned(attempt)
             case .some(let error):
                 hasFailed = true
+                let error = isCancelled ? HandlerTimeout(timeout: subscription.handlerTimeout) : error
+                shell.counters.fail(error)
                 shell.machine?.failed(
-                    attempt, isCancelled ? HandlerTimeout(timeout: subscription.handlerTimeout) : error,
-                    jitter: .random(in: 0...1), now: clock.now)
+                    attempt, error, jitter: .random(in: 0...1), now: clock.now)
             }
         }
         for attempt in untouched.reversed() { shell.machine?.returned(attempt) }

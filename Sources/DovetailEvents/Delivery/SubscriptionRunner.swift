@@ -30,6 +30,7 @@ final class SubscriptionRunner: Sendable {
         /// Who waits until what has changed is written.
         var flushWaiters: [Ticket<Void>] = []
         var problem: String?
+        var counters = DeliveryCounters()
         var drained: CheckedContinuation<Void, Never>?
     }
 
@@ -201,6 +202,9 @@ final class SubscriptionRunner: Sendable {
         if shell.machine?.takeRoomSignal() == true { wake.feeder = feederSignal }
         return wake
     }
+
+    /// What was done since the start.
+    var counters: DeliveryCounters { shell.withLock { $0.counters } }
 
     // MARK: For operators
 

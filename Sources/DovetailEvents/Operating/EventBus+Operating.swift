@@ -264,6 +264,11 @@ extension EventBus {
         }.filter { !known.contains($0) }
     }
 
+    /// What each subscription has done since the node's start; of effectively-once ones the events that had their effect are counted by ``subscriptions()``.
+    public var counters: [(subscription: Subscription, counters: DeliveryCounters)] {
+        runners.map { ($0.subscription, $0.counters) }
+    }
+
     /// What the effectively-once subscriptions have done with, whose places are not in the log.
     public var holds: [RetentionHold] {
         readers.map {

@@ -237,7 +237,7 @@ struct StatusCommand<Program: Platform>: AsyncParsableCommand {
 
     func run() async throws {
         let json = node.json
-        try await node.ask(Program.modules, orStopped: true) { admin in
+        try await node.ask(Program.modules) { admin in
             let status = try await admin.status(.init())
             if json { return say(String(decoding: try JSON.encode(status), as: UTF8.self)) }
             say("\(status.platform): node \(status.node) with \(status.modules.joined(separator: ", "))")

@@ -31,6 +31,7 @@ struct RunCommand<Program: Platform>: AsyncParsableCommand {
         }
         var nodeOptions = Node.Options()
         nodeOptions.throughCodec = dev
+        nodeOptions.patience = .seconds(3)
         nodeOptions.folder = options.folder
         do {
             let telemetry = try Telemetry.bootstrap(configuration, node: name)

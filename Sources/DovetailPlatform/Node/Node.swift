@@ -21,6 +21,8 @@ package struct Node: Sendable {
     package struct Options: Sendable {
         /// Calls within the process go through the codec, so that nothing works only there.
         package var throughCodec = false
+        /// How long it waits for a store that another process has open: a command that looks into it, or the node that it follows.
+        package var patience = Duration.zero
         /// The folder that relative paths start in.
         package var folder = FileManager.default.currentDirectoryPath
 
@@ -56,7 +58,7 @@ package struct Node: Sendable {
             )
         }
         let catalog = ModuleCatalog(modules)
-        let store = try Store.open(placement.store, in: options.folder)
+        let store = try await Store.open(placement.store, in: options.folder, patience: options.patience)
         do {
             let commands = CommandExecutor(log: store.log)
             let policies = CallPolicies(configuration)

@@ -4,12 +4,13 @@ import DovetailGateway
 import DovetailModules
 import DovetailObservability
 import DovetailResilience
+import DovetailSQLite
 import HTTPTypes
 
 extension Node {
     /// The node's metrics in Prometheus' text format.
     func metrics() async -> RawResponse {
-        var families = callFamilies + logFamilies + (await subscriptionFamilies)
+        var families = callFamilies + logFamilies + storeFamilies + messagingFamilies + (await subscriptionFamilies)
         if let gateway { families += await gateway.metrics().families }
         return RawResponse(
             status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
@@ -32,6 +33,62 @@ extension Node {
                 $0.circuitOpen + $0.bulkheadFull + $0.rateLimited
             },
             family("dovetail_circuit_openings_total", "How often the circuit breaker opened.") { $0.circuitOpenings },
+        ]
+    }
+
+    /// The messaging metrics of OpenTelemetry's semantic conventions, in Prometheus' names.
+    private var messagingFamilies: [PrometheusFamily] {
+        let system = ("messaging_system", "dovetail")
+        var consumed: [PrometheusFamily.Sample] = []
+        var durations: [PrometheusFamily.Sample] = []
+        for (subscription, counters) in bus.counters {
+            let labels = [system, ("messaging_destination_subscription_name", subscription.name)]
+            consumed.append(.init(labels: labels, value: Double(counters.succeeded)))
+            for (kind, count) in counters.failed.sorted(by: { $0.key < $1.key }) {
+                consumed.append(.init(labels: labels + [("error_type", kind)], value: Double(count)))
+            }
+            durations += counters.durations.samples(labels)
+        }
+        let appended = store.times?.appended.sorted { $0.key < $1.key } ?? []
+        return [
+            PrometheusFamily(
+                name: "messaging_client_consumed_messages_total", help: "Attempts of subscriptions, by how they ended.",
+                kind: .counter, samples: consumed),
+            PrometheusFamily(
+                name: "messaging_process_duration_seconds", help: "How long handlers took.", kind: .histogram,
+                samples: durations),
+            PrometheusFamily(
+                name: "messaging_client_sent_messages_total", help: "Events appended to the log, by topic.",
+                kind: .counter,
+                samples: appended.map {
+                    .init(labels: [system, ("messaging_destination_name", $0.key)], value: Double($0.value))
+                }),
+        ]
+    }
+
+    /// What the disk does.
+    private var storeFamilies: [PrometheusFamily] {
+        guard let times = store.times else { return [] }
+        let syncs = SyncTimes.now
+        return [
+            PrometheusFamily(
+                name: "dovetail_log_commit_duration_seconds", help: "A commit of the log, until it is durable.",
+                kind: .histogram, samples: times.commits.samples([])),
+            PrometheusFamily(
+                name: "dovetail_log_committed_requests_total", help: "Requests that commits had together.",
+                kind: .counter, samples: [.init(value: Double(times.requests))]),
+            PrometheusFamily(
+                name: "dovetail_log_checkpoint_duration_seconds",
+                help: "Moving pages from the write-ahead log into the database.", kind: .histogram,
+                samples: times.checkpoints.samples([])),
+            PrometheusFamily(
+                name: "dovetail_disk_sync_duration_seconds",
+                help: "An fsync of a write-ahead log, since the process began.", kind: .histogram,
+                samples: PrometheusFamily.samples(
+                    bounds: SyncTimes.bounds, buckets: syncs.buckets, sum: syncs.seconds, labels: [])),
+            PrometheusFamily(
+                name: "dovetail_log_reclaimed_events_total", help: "Events that retention has removed.", kind: .counter,
+                samples: [.init(value: Double(retention.status.reclaimed))]),
         ]
     }
 
@@ -141,5 +198,29 @@ extension GatewayMetrics {
                 name: "dovetail_gateway_connections", help: "Client connections that are open.", kind: .gauge,
                 samples: [.init(value: Double(openClientConnections))]),
         ]
+    }
+}
+
+extension DurationHistogram {
+    fileprivate func samples(_ labels: [(name: String, value: String)]) -> [PrometheusFamily.Sample] {
+        PrometheusFamily.samples(bounds: DurationHistogram.bounds, buckets: buckets, sum: seconds, labels: labels)
+    }
+}
+
+extension PrometheusFamily {
+    /// A histogram's samples, from counts that are not summed up; the last bucket has no bound.
+    fileprivate static func samples(
+        bounds: [Double], buckets: [UInt64], sum: Double, labels: [(name: String, value: String)]
+    ) -> [Sample] {
+        var samples: [Sample] = []
+        var count: UInt64 = 0
+        for (index, bucket) in buckets.enumerated() {
+            count += bucket
+            let bound = index < bounds.count ? "\(bounds[index])" : "+Inf"
+            samples.append(.init(suffix: "_bucket", labels: labels + [("le", bound)], value: Double(count)))
+        }
+        samples.append(.init(suffix: "_sum", labels: labels, value: sum))
+        samples.append(.init(suffix: "_count", labels: labels, value: Double(count)))
+        return samples
     }
 }

@@ -1,3 +1,4 @@
+import DovetailCore
 import DovetailEvents
 import DovetailMemory
 import DovetailSQLite
@@ -7,7 +8,21 @@ enum Store: Sendable {
     case sqlite(SQLiteStore)
     case memory(MemoryStore)
 
-    static func open(_ configuration: PlatformConfiguration.Store, in folder: String) throws -> Store {
+    /// Opens the store; waits up to `patience` while another process has it.
+    static func open(
+        _ configuration: PlatformConfiguration.Store, in folder: String, patience: Duration
+    ) async throws -> Store {
+        let deadline = MonotonicTime.now + patience
+        while true {
+            do { return try open(configuration, in: folder) } catch let error as LogError
+                where error.code == .locked && MonotonicTime.now < deadline
+            {
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+    }
+
+    private static func open(_ configuration: PlatformConfiguration.Store, in folder: String) throws -> Store {
         switch configuration.engine {
         case .memory: return .memory(try MemoryStore())
         case .sqlite:
@@ -23,6 +38,11 @@ enum Store: Sendable {
         case .sqlite(let store): store.log
         case .memory(let store): store.log
         }
+    }
+
+    /// How long the log's commits take; nil in memory.
+    var times: StoreTimes? {
+        if case .sqlite(let store) = self { store.times } else { nil }
     }
 
     func views(module: String) throws -> any Database {

@@ -121,6 +121,9 @@ public final class SQLiteStore: Sendable {
         }
     }
 
+    /// How long the log's commits take.
+    public var times: StoreTimes { database.writer.times.value }
+
     /// Copies log and read models, each as it is at one moment, into a new folder, while the store is at work.
     ///
     /// Commits go on; the write-ahead log grows meanwhile by what they write. The backup is on the disk when this returns, and not there at all if it throws. The copy runs on

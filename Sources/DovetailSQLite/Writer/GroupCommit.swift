@@ -43,6 +43,7 @@ final class GroupCommit {
     private let log: LogWriter?
     private let head: Watermark
     private let condition: ConditionCell
+    private let times: CommitTimes
     private let subject: String
     private let runner: ClosureRunner
     private let begin: SQLiteStatement
@@ -51,8 +52,11 @@ final class GroupCommit {
     /// Labels of closures that took long: they get transactions of their own, so that others do not wait for their commit.
     private var longLabels: Set<String> = []
 
-    init(_ connection: SQLiteConnection, log: LogWriter?, head: Watermark, condition: ConditionCell) throws {
+    init(
+        _ connection: SQLiteConnection, log: LogWriter?, head: Watermark, condition: ConditionCell, times: CommitTimes
+    ) throws {
         self.connection = connection
+        self.times = times
         self.log = log
         self.head = head
         self.condition = condition
@@ -137,7 +141,11 @@ final class GroupCommit {
             }
             guard isOpenForAppends else { return .entry(.refused(request, fullError())) }
             do {
-                return .entry(.appended(append, try log.append(append.appends)))
+                let outcome = try log.append(append.appends)
+                if !outcome.wasDuplicate {
+                    for event in append.appends.lazy.flatMap(\.events) { appended.add(event.draft.type) }
+                }
+                return .entry(.appended(append, outcome))
             } catch let failure as SQLiteFailure {
                 return failure.isFull || failure.isDiskFailure ? .lost(failure) : .broke(failure.error(subject))
             } catch {
@@ -155,6 +163,7 @@ final class GroupCommit {
     private func step(_ closure: any ClosureRequest) -> Step {
         let started = MonotonicTime.now
         let mark = log?.mark
+        appendedByClosure = TopicCounts()
         let outcome = closure.run(with: runner, append: append) { if let mark { log?.rollBack(to: mark) } }
         if MonotonicTime.now - started > GroupCommit.longClosure { remember(closure.label) }
         // Even if the closure caught it: after one of these nothing that the connection holds is certain.
@@ -164,11 +173,17 @@ final class GroupCommit {
         }
         appendFailure = nil
         switch outcome {
-        case .done: return .entry(.ran(closure))
+        case .done:
+            appended.add(appendedByClosure)
+            return .entry(.ran(closure))
         case .failed(let error): return .entry(.refused(.closure(closure), error))
         case .brokeTransaction(let error): return .broke(error)
         }
     }
+
+    /// What the group has appended, and what the present closure has.
+    private var appended = TopicCounts()
+    private var appendedByClosure = TopicCounts()
 
     /// The failure of an append inside a closure.
     private var appendFailure: SQLiteFailure?
@@ -176,7 +191,9 @@ final class GroupCommit {
     private func append(_ append: Append) throws -> Appended {
         guard let log else { throw GroupCommit.notALog(subject) }
         do {
-            return try log.append([PreparedAppend(append)])
+            let outcome = try log.append([PreparedAppend(append)])
+            if !outcome.wasDuplicate { for event in append.events { appendedByClosure.add(event.type) } }
+            return outcome
         } catch let failure as SQLiteFailure {
             appendFailure = failure
             throw failure.error(subject)
@@ -195,10 +212,12 @@ final class GroupCommit {
 
     /// Commits, publishes the head, resumes the waiters: in this order, so that who resumes finds what it wrote.
     private func commit(_ entries: [Entry], mark: LogWriter.Mark?) -> Condition {
+        let started = MonotonicTime.now
         do {
             try log?.flush()
             try commitStatement.run()
         } catch {
+            appended = TopicCounts()
             if let mark { log?.rollBack(to: mark) }
             end()
             return lose(error, entries.map(\.request), isCommit: true)
@@ -207,6 +226,7 @@ final class GroupCommit {
             log.ended(committed: true)
             head.advance(to: log.position)
         }
+        times.committed(in: .now - started, requests: entries.count, appended: appended.take())
         for entry in entries {
             switch entry {
             case .appended(let request, let appended): request.ticket.fulfil(.success(appended))
@@ -218,6 +238,7 @@ final class GroupCommit {
     }
 
     private func end() {
+        appended = TopicCounts()
         if connection.isInTransaction { try? rollBack.run() }
         log?.ended(committed: false)
     }
@@ -294,5 +315,36 @@ struct RequestQueue {
     mutating func removeAll() -> [Request] {
         defer { fill([]) }
         return Array(requests[next...])
+    }
+}
+
+/// How many events of each topic; quick where one topic follows itself.
+struct TopicCounts {
+    private var counts: [String: UInt64] = [:]
+    private var last = ""
+    private var lastCount: UInt64 = 0
+
+    mutating func add(_ topic: String) {
+        if topic != last {
+            settle()
+            last = topic
+        }
+        lastCount += 1
+    }
+
+    mutating func add(_ other: TopicCounts) {
+        for (topic, count) in other.counts { counts[topic, default: 0] += count }
+        if other.lastCount > 0 { counts[other.last, default: 0] += other.lastCount }
+    }
+
+    private mutating func settle() {
+        if lastCount > 0 { counts[last, default: 0] += lastCount }
+        lastCount = 0
+    }
+
+    mutating func take() -> [String: UInt64] {
+        settle()
+        defer { counts = [:] }
+        return counts
     }
 }

@@ -22,6 +22,7 @@ final class Writer: Sendable {
     let condition = ConditionCell()
     /// How many read at length, as a backup: the writer does not wait for them.
     let readersAreSlow = Mutex(0)
+    let times = CommitTimes()
     private let settings: Settings
     private let finished = Ticket<Void>()
 
@@ -38,7 +39,9 @@ final class Writer: Sendable {
         let ready = DispatchSemaphore(value: 0)
         let thread = Thread {
             do {
-                let core = try WriterCore(settings, head: writer.head, condition: writer.condition) {
+                let core = try WriterCore(
+                    settings, head: writer.head, condition: writer.condition, times: writer.times
+                ) {
                     writer.readersAreSlow.withLock { $0 > 0 }
                 }
                 opened.withLock { $0 = .success(core.identity) }
@@ -117,15 +120,17 @@ final class WriterCore {
     private let group: GroupCommit
     private let condition: ConditionCell
     private let readersAreSlow: () -> Bool
+    private let times: CommitTimes
     /// When publishing stopped because the disk was full, and the next look whether it still is.
     private var nextLook: MonotonicTime?
 
     init(
-        _ settings: Writer.Settings, head: Watermark, condition: ConditionCell,
+        _ settings: Writer.Settings, head: Watermark, condition: ConditionCell, times: CommitTimes,
         readersAreSlow: @escaping () -> Bool
     ) throws {
         self.settings = settings
         self.condition = condition
+        self.times = times
         self.readersAreSlow = readersAreSlow
         do {
             connection = try SQLiteConnection(path: settings.path)
@@ -134,7 +139,7 @@ final class WriterCore {
             let log = settings.isLog ? try LogWriter(connection, durability: settings.durability) : nil
             identity = log?.identity
             head.advance(to: log?.position ?? 0)
-            group = try GroupCommit(connection, log: log, head: head, condition: condition)
+            group = try GroupCommit(connection, log: log, head: head, condition: condition, times: times)
             if let pages = settings.options.maximumPages { try connection.run("PRAGMA max_page_count = \(pages)") }
         } catch let failure as SQLiteFailure {
             throw failure.error(settings.path)
@@ -190,6 +195,8 @@ final class WriterCore {
     }
 
     private func checkpoint() -> LogError? {
+        let started = MonotonicTime.now
+        defer { times.checkpointed(in: .now - started) }
         do {
             // Readers hold a passive checkpoint back; a WAL that grew all the same is emptied by waiting for them a moment.
             let waits = connection.pagesInWAL > 16 * settings.options.checkpointPages && !readersAreSlow()

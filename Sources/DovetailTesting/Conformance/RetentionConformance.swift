@@ -125,9 +125,11 @@ public enum RetentionConformance {
             // It does not run now, and holds all the same what it has not seen.
             try await publish(log, "a", 5)
             _ = try await retention.runOnce()
-            try expectEqual(try await numbers(log, "a"), Array(41...45), "what it has not seen")
+            let last = log.head
+            try expectEqual(try await numbers(log, "a"), Array((last - 4)...last), "what it has not seen")
             try expectEqual(retention.status.hold?.name, "the subscription 'slow'", "who holds")
-            try await expectWhole(log, kept: 5)
+            // The operator's two interventions are nobody's to reclaim by a wildcard.
+            try await expectWhole(log, kept: 7)
         },
         ConformanceCheck("a dead letter is tried again from its own copy when the log has let the event go") { store in
             let log = store.log
