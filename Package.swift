@@ -148,6 +148,9 @@ let package = Package(
         // Testing
         library("DovetailTesting", events),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        .executableTarget(
+            name: "crash-subject", dependencies: events + ["DovetailSQLite", "SQLiteBinding"],
+            path: "Tests/CrashSubject", swiftSettings: strict),
         tests("DovetailCoreTests", ["DovetailCore"]),
         tests("DovetailContractsTests", contracts + ["TestSupport"]),
         tests("DovetailResilienceTests", ["DovetailCore", "DovetailResilience"]),
@@ -163,7 +166,7 @@ let package = Package(
             modules + ["DovetailMemory", "DovetailSQLite", "DovetailHTTP", "DovetailPlatform", "TestSupport"]),
         tests(
             "ConformanceTests", events + ["DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
-        tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting"]),
+        tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .executableTarget(
             name: "json-bench", dependencies: ["DovetailCore"], path: "Benchmarks/json", swiftSettings: strict),

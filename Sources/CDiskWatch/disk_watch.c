@@ -2,6 +2,7 @@
 
 #include "dovetail_disk_watch.h"
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -44,6 +45,7 @@ static int watch_read(sqlite3_file *file, void *bytes, int count, sqlite3_int64 
 }
 
 static int watch_write(sqlite3_file *file, const void *bytes, int count, sqlite3_int64 offset) {
+    if (fails(file, DOVETAIL_FAULT_KILL_AT_WRITE)) raise(SIGKILL);
     if (fails(file, DOVETAIL_FAULT_WRITE)) return SQLITE_IOERR_WRITE;
     if (fails(file, DOVETAIL_FAULT_TORN_WRITE)) {
         CALL(file, xWrite, bytes, count / 2, offset);
@@ -55,11 +57,13 @@ static int watch_write(sqlite3_file *file, const void *bytes, int count, sqlite3
 static int watch_truncate(sqlite3_file *file, sqlite3_int64 size) { return CALL(file, xTruncate, size); }
 
 static int watch_sync(sqlite3_file *file, int flags) {
+    if (fails(file, DOVETAIL_FAULT_KILL_BEFORE_SYNC)) raise(SIGKILL);
     if (fails(file, DOVETAIL_FAULT_SYNC)) return SQLITE_IOERR_FSYNC;
     struct timespec start, end;
     clock_gettime(CLOCK_MONOTONIC, &start);
     int code = CALL(file, xSync, flags);
     clock_gettime(CLOCK_MONOTONIC, &end);
+    if (fails(file, DOVETAIL_FAULT_KILL_AFTER_SYNC)) raise(SIGKILL);
     if (!((watched_file *)file)->is_wal) return code;
     uint64_t time = (uint64_t)(end.tv_sec - start.tv_sec) * 1000000000u + (uint64_t)end.tv_nsec - (uint64_t)start.tv_nsec;
     int bucket = 0;

@@ -25,6 +25,9 @@ package enum DiskWatch {
         case tornWrite = 2
         case sync = 3
         case read = 4
+        case killAtWrite = 5
+        case killBeforeSync = 6
+        case killAfterSync = 7
     }
 
     /// From now on operations of this kind fail on files whose path ends so, after `passes` of them; nil ends it. For tests, one at a time in a process.

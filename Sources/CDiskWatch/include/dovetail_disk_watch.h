@@ -31,6 +31,10 @@ enum {
     DOVETAIL_FAULT_SYNC = 3,
     /// A read reports an I/O error.
     DOVETAIL_FAULT_READ = 4,
+    /// The process is killed (SIGKILL) before a write, before a sync, after a sync.
+    DOVETAIL_FAULT_KILL_AT_WRITE = 5,
+    DOVETAIL_FAULT_KILL_BEFORE_SYNC = 6,
+    DOVETAIL_FAULT_KILL_AFTER_SYNC = 7,
 };
 
 /// From now on, operations of this kind on files whose path ends so fail, after `passes` of them went well. One fault at a time; NONE ends it.
