@@ -149,6 +149,8 @@ let package = Package(
         library("DovetailTesting", events),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(
+            name: "fuzz-inputs", dependencies: events, path: "Tests/Fuzz", swiftSettings: strict),
+        .executableTarget(
             name: "crash-subject", dependencies: events + ["DovetailSQLite", "SQLiteBinding"],
             path: "Tests/CrashSubject", swiftSettings: strict),
         tests("DovetailCoreTests", ["DovetailCore"]),

@@ -8,6 +8,7 @@ struct EventsBench {
     static func main() async throws {
         do {
             let options = try Options(CommandLine.arguments)
+            if options.name == "scale" { return try await Scale.run(options, try Drafts()) }
             let store = try SQLiteStore.open(
                 options.folder + "/log.db", options: .init(durability: options.durability))
             let measurement = try await measure(store.log, options)

@@ -28,6 +28,10 @@ private struct DeliveryModel {
     private var now = MonotonicTime.now
     private var machine: DeliveryState
     private var running: [DeliveryState.Attempt] = []
+    /// Attempts that were cancelled, and when they are given up on.
+    private var fences: [UInt64: MonotonicTime] = [:]
+    /// Attempts that were given up on, and whose handlers do not know.
+    private var zombies: [DeliveryState.Attempt] = []
 
     // What is written.
     private var scanned: Int64 = 0
@@ -51,13 +55,14 @@ private struct DeliveryModel {
         }
         subscription = Subscription(
             "s", to: ["#"], prefetch: Int.random(in: 1...6, using: &random),
-            redelivery: RedeliveryPolicy(immediate: 1, delayed: 1), handler: .atLeastOnce { _, _ in })
+            redelivery: RedeliveryPolicy(immediate: 1, delayed: 1), handlerTimeout: .seconds(2),
+            handler: .atLeastOnce { _, _ in })
         machine = DeliveryState(subscription, stored: .init(epoch: 0, scanned: 0, open: []), now: now)
         self.random = random
     }
 
     mutating func step() {
-        switch Int.random(in: 0..<20, using: &random) {
+        switch Int.random(in: 0..<22, using: &random) {
         case 0..<4: accept(Int.random(in: 1...4, using: &random))
         case 4..<9: begin()
         case 9..<15: end(Int.random(in: 0..<10, using: &random))
@@ -65,6 +70,7 @@ private struct DeliveryModel {
         case 16: write(failing: Int.random(in: 0..<4, using: &random) == 0)
         case 17: load()
         case 18: operate()
+        case 19, 20: wait()
         default: if Int.random(in: 0..<4, using: &random) == 0 { restart() }
         }
     }
@@ -121,6 +127,30 @@ private struct DeliveryModel {
         }
     }
 
+    /// Handlers that take too long are cancelled, and at last given up on; what they say then does not count.
+    private mutating func wait() {
+        // Late results come some steps later, when their event may be under way again.
+        if let index = zombies.indices.randomElement(using: &random) {
+            let zombie = zombies.remove(at: index)
+            if Bool.random(using: &random) {
+                machine.succeeded(zombie)
+            } else {
+                machine.failed(zombie, Glitch(), jitter: 0.5, now: now)
+            }
+        }
+        if Bool.random(using: &random) { now = now + .seconds(3) }
+        _ = machine.takeOverdue(now: now) { 0.5 }
+        for attempt in running {
+            if let fence = fences[attempt.serial] {
+                guard fence <= now else { continue }
+                running.removeAll { $0.serial == attempt.serial }
+                zombies.append(attempt)
+            } else if attempt.deadline <= now {
+                fences[attempt.serial] = now + .seconds(2)
+            }
+        }
+    }
+
     private mutating func write(failing: Bool) {
         let changes = machine.takeChanges()
         guard !failing else { return machine.notWritten(changes) }
@@ -167,6 +197,7 @@ private struct DeliveryModel {
     /// The process ends without a word, and another goes on from what is written.
     private mutating func restart() {
         running = []
+        zombies = []
         let stored = StoredDeliveries(
             epoch: 0, scanned: scanned, open: open, failures: failures.values.sorted { $0.position < $1.position },
             held: Dictionary(grouping: held.values, by: { $0 }).mapValues(\.count))

@@ -173,6 +173,11 @@ package struct Node: Sendable {
 
     /// Where the node can be reached: the door that shuts first stands last.
     private func doors() throws -> [any Door] {
+        if case .unix(let path) = adminAddress {
+            // A store on disk has made it already; what is wrong with it is said by the door.
+            try? FileManager.default.createDirectory(
+                atPath: URL(fileURLWithPath: path).deletingLastPathComponent().path, withIntermediateDirectories: true)
+        }
         var doors: [any Door] = [HTTPServer(adminAddress, handler: try AdminDoor(node: self))]
         if let listen = placement.listen {
             doors.append(HTTPServer(listen.httpAddress, handler: NodeDoor(node: self)))
