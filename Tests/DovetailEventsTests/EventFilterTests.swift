@@ -32,6 +32,7 @@ import Testing
         ("region = 'us' AND (data.total = 100 OR type = 'order.placed')", false),
         ("NOT (region = 'us') and not FALSE", true), ("level > 9", true), ("data.total < 'abc'", false),
         ("data.customer = 'x'", false), ("data.customer != 'x'", true), ("TRUE", true),
+        ("data.total < 66666606000666666661", true), ("data.total > -1.5e-30", true), ("data.total = 1E+2", true),
         ("partitionkey = 'k' AND specversion = '1.0' AND dataversion = 1", true),
     ])
     func readsAndDecides(_ text: String, _ expected: Bool) throws {

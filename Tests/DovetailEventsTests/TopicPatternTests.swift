@@ -4,6 +4,21 @@ import Testing
 @testable import DovetailEvents
 
 @Suite struct TopicPatternTests {
+    /// What a topic costs depends on its words, not on how many patterns there are.
+    @Test(.timeLimit(.minutes(1))) func tenThousandPatterns() {
+        var trie = TopicTrie<Int>()
+        for number in 0..<10_000 {
+            trie.insert(number, for: TopicPattern("tenant-\(number).order.*"))
+            trie.insert(10_000 + number % 10, for: TopicPattern("#.x\(number % 10).#"))
+        }
+        let start = MonotonicTime.now
+        for number in 0..<20_000 {
+            #expect(trie.values(matching: "tenant-\(number % 10_000).order.placed") == [number % 10_000])
+        }
+        #expect(MonotonicTime.now - start < .seconds(20))
+        #expect(trie.values(matching: "a.x3.b.x7") == [10_003, 10_007])
+    }
+
     /// RabbitMQ's reference vectors: these of the patterns match the key, the others do not.
     static let patterns = [
         "a.b.c", "a.*.c", "a.#.b", "a.b.b", "#", "#.#", "#.b", "*.*", "a.*", "*.b.c", "a.#", "a.#.#", "b.b.c",

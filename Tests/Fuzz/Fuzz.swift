@@ -56,11 +56,22 @@ enum Fuzz {
 }
 
 #if FUZZING
-    /// libFuzzer's entry.
-    @_cdecl("LLVMFuzzerTestOneInput")
-    public func fuzzOneInput(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
-        Fuzz.test(Array(UnsafeBufferPointer(start: start, count: count)))
-        return 0
+    private typealias Arguments = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+
+    @_silgen_name("LLVMFuzzerRunDriver")
+    private func runFuzzer(
+        _ count: UnsafeMutablePointer<CInt>, _ arguments: UnsafeMutablePointer<Arguments?>,
+        _ test: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+    ) -> CInt
+
+    /// The package manager gives every program's entry the name of its product.
+    @_cdecl("fuzz_inputs_main")
+    func fuzz(_ count: CInt, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) -> CInt {
+        var (count, arguments) = (count, arguments)
+        return runFuzzer(&count, &arguments) { start, count in
+            Fuzz.test(Array(UnsafeBufferPointer(start: start, count: count)))
+            return 0
+        }
     }
 #else
     /// Without a fuzzer: the inputs of files, as a finding is looked at again.

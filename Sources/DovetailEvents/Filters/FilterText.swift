@@ -265,7 +265,10 @@ private struct FilterParser {
 
     private mutating func number() throws -> JSONValue {
         let sign = text[at] == "-" || text[at] == "+" ? take(1) : ""
-        let digits = run { ("0"..."9").contains($0) || $0 == "." || $0 == "e" || $0 == "E" }
+        var digits = run { ("0"..."9").contains($0) || $0 == "." || $0 == "e" || $0 == "E" }
+        if digits.last == "e" || digits.last == "E", at < text.count, text[at] == "+" || text[at] == "-" {
+            digits += take(1) + run { ("0"..."9").contains($0) }
+        }
         if let number = Int64(sign + digits) { return .integer(number) }
         guard let number = Double(sign + digits), number.isFinite else { throw expected("a number") }
         return .number(number)

@@ -289,6 +289,12 @@ extension EventBus {
     }
 
     private func runner(_ name: String) throws -> SubscriptionRunner {
+        if readers.contains(where: { $0.subscription.name == name }) {
+            throw LogError(
+                .statement, name,
+                "its effects are made once, and its place is in the database where they are: rebuild what it writes instead"
+            )
+        }
         guard let runner = runners.first(where: { $0.subscription.name == name }) else {
             throw LogError(
                 .statement, name,

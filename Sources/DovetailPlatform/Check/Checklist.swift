@@ -43,6 +43,11 @@ struct Checklist: Sendable {
                 )
             }
         }
+        if let events = configuration.events {
+            present.append(
+                "events: CloudEvents over HTTP on node \(events.node), for \(events.clients.count) clients and \(events.subscriptions.count) subscriptions"
+            )
+        }
         if let gateway = configuration.gateway {
             present.append("API gateway: \(gateway.routes.count) routes on node \(gateway.node)")
         }

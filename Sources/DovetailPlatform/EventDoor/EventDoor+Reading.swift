@@ -136,10 +136,15 @@ actor SelectiveReader {
         scanned = number
     }
 
-    /// The next events, at most `limit`; waits for the first until `deadline`. Nil once the process shuts down.
+    /// A reader who wants little of a long log is told in between how far it was looked through.
+    private static let longestScan = Duration.seconds(1)
+
+    /// The next events, at most `limit`; waits for the first until `deadline`. Fewer, or none, where a second of looking found no more. Nil once the process shuts down.
     func page(_ limit: Int, until deadline: MonotonicTime) async throws -> [StoredEvent]? {
         var events: [StoredEvent] = []
+        let end = MonotonicTime.now + SelectiveReader.longestScan
         while true {
+            if scanned < log.head, MonotonicTime.now >= end { return events }
             if scanned >= log.head {
                 guard events.isEmpty else { return events }
                 guard MonotonicTime.now < deadline else { return [] }

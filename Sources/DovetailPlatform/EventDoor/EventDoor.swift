@@ -3,6 +3,7 @@ import DovetailCore
 import DovetailEvents
 import Foundation
 import HTTPTypes
+import Logging
 
 /// The door for events in any language: CloudEvents in and out over HTTP.
 ///
@@ -30,6 +31,9 @@ struct EventDoor: RawHandler {
         } catch let error as LogError {
             return .problem(EventDoor.problem(error))
         } catch {
+            Logger(label: "dovetail.events").error(
+                "a request at the door for events failed",
+                metadata: ["client": "\(client.name)", "path": "\(request.path)", "error": "\(error)"])
             return .problem(Problem("internal-error", status: 500)("the operator finds more in the log"))
         }
     }
