@@ -89,6 +89,13 @@ import Testing
         }
     }
 
+    @Test func lineEndsInDataStayExceptWhereALineIsAskedFor() throws {
+        let event = CloudEvent(id: "1", source: "s", type: "t", data: Array("{\r\n\"a\" :\n1}".utf8))
+        #expect(try CloudEvent(json: event.json).data == event.data)
+        #expect(!event.line.contains(10) && !event.line.contains(13))
+        #expect(try JSON.decode(JSONValue.self, from: event.line)["data"] == ["a": 1])
+    }
+
     @Test func aBatchNamesTheEventThatIsWrong() throws {
         let good = #"{"specversion":"1.0","id":"1","source":"s","type":"t"}"#
         #expect(try CloudEvent.batch(json: Array("[\(good), \(good)]".utf8), atMost: 2).count == 2)

@@ -76,7 +76,7 @@ extension CloudEvent {
         !["id", "source", "type", "specversion", "datacontenttype", "dataschema", "subject", "time"].contains(name)
     }
 
-    /// The event in the JSON format, on one line.
+    /// The event in the JSON format; data that is JSON stands in it byte for byte.
     public var json: [UInt8] {
         var text: [UInt8] = [UInt8(ascii: "{")]
         func add(_ name: String, _ value: some Sequence<UInt8>) {
@@ -95,7 +95,7 @@ extension CloudEvent {
         for (name, value) in attributes.sorted(by: { $0.key < $1.key }) { add(name, value) }
         if let data {
             if holdsJSON, JSON.isDocument(data) {
-                add("data", data.contains(where: { $0 == 10 || $0 == 13 }) ? CloudEvent.onOneLine(data) : data)
+                add("data", data)
             } else {
                 add("data_base64", Data(data).base64EncodedString())
             }
@@ -104,8 +104,6 @@ extension CloudEvent {
         return text
     }
 
-    /// Line ends in JSON stand between tokens only, and mean nothing there.
-    private static func onOneLine(_ json: [UInt8]) -> [UInt8] {
-        json.map { $0 == 10 || $0 == 13 ? 32 : $0 }
-    }
+    /// The event in the JSON format on one line: line ends in JSON stand between tokens only, and mean nothing there.
+    public var line: [UInt8] { json.map { $0 == 10 || $0 == 13 ? 32 : $0 } }
 }

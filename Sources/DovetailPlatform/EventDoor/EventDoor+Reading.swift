@@ -113,7 +113,7 @@ extension EventDoor {
             if events.isEmpty { return Array(": \n\n".utf8) }
             return events.reduce(into: []) { text, event in
                 text += "id: \(event.position)\ndata: ".utf8
-                text += CloudEvent(event).json
+                text += CloudEvent(event).line
                 text += "\n\n".utf8
             }
         }
