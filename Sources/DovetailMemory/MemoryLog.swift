@@ -53,10 +53,15 @@ final class MemoryLog: EventLog {
     }
 
     func reclaim(
-        _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int
+        _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?
     ) async throws -> Reclaimed {
         let interest = Interest(topics: topics, filter: nil)
-        return state.withLock { $0.events.reclaim(interest, after: number, upTo: end, limit: limit) }
+        return try state.withLock { state in
+            if let hold, let done = try state.tables.snapshot({ try $0.row(Int64?.self, hold) }), let done, done < end {
+                return Reclaimed(count: 0, scanned: number)
+            }
+            return state.events.reclaim(interest, after: number, upTo: end, limit: limit)
+        }
     }
 
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {

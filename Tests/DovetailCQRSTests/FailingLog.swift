@@ -53,8 +53,10 @@ final class FailingLog: EventLog {
         try await base.stream(name, after: version, limit: limit)
     }
     func event(id: UniqueID) async throws -> StoredEvent? { try await base.event(id: id) }
-    func reclaim(_ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int) async throws -> Reclaimed {
-        try await base.reclaim(topics, after: number, upTo: end, limit: limit)
+    func reclaim(_ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?)
+        async throws -> Reclaimed
+    {
+        try await base.reclaim(topics, after: number, upTo: end, limit: limit, unless: hold)
     }
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
         try await base.verify(progress: progress)

@@ -61,6 +61,11 @@ import Testing
         (#"{"specversion":"1.0","id":"1","source":"s","type":"t","time":"yesterday"}"#, "time"),
         (#"{"specversion":"1.0","id":"1","source":"s","type":"t","time":"2026-01-31T12:00:00"}"#, "time"),
         (#"{"specversion":"1.0","id":"1","source":"s","type":"t","time":1}"#, "time"),
+        (
+            #"{"specversion":"1.0","id":"1","source":"s","type":"t","expirytime":"9999-12-31T23:59:59-01:00"}"#,
+            "expirytime"
+        ),
+        (#"{"specversion":"1.0","id":"1","source":"s","type":"t","time":"0000-01-01T00:00:00+01:00"}"#, "time"),
         (#"{"specversion":"1.0","id":"1","source":"s","type":"t","subject":""}"#, "subject"),
         (#"{"specversion":"1.0","id":"1","source":"s","type":"t","dataschema":""}"#, "dataschema"),
         (#"{"specversion":"1.0","id":"1","source":"s","type":"t","dataschema":"relative"}"#, "dataschema"),

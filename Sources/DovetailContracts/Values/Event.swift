@@ -57,7 +57,8 @@ public struct NewEvent: Sendable {
     /// The event, of no use any more at `date`: a subscription that gets to it later does not handle it.
     public func expiring(at date: Date) -> NewEvent {
         var event = self
-        event.expiresAt = date
+        // As late as a date can be said.
+        event.expiresAt = min(date, Date(timeIntervalSince1970: 253_402_300_799))
         return event
     }
 

@@ -92,7 +92,7 @@ extension CloudEvent {
             let text = try CloudEvent.text(name, value)
             switch name {
             case "time", "expirytime":
-                guard Timestamp.date(text) != nil else {
+                guard Timestamp.date(text).flatMap({ Timestamp.text($0) }) != nil else {
                     throw CloudEventError(
                         name, "expected a time as 2026-01-31T12:00:00Z (RFC 3339), found \(CloudEvent.shown(text))")
                 }

@@ -88,7 +88,7 @@ extension DeliveryState {
     /// Has the row of an event that blocks its key written.
     mutating func write(_ key: OrderKey, _ item: Item, _ phase: Blocked.Phase, _ error: any Error) {
         guard let state = blocked[key] else { return }
-        if phase == .parked, order == .unordered {
+        if phase == .parked, order == .unordered, state.held == 0 {
             // Nothing waits behind it: the dead letter is all that remains.
             blocked[key] = nil
             changes.failures[item.position] = .some(nil)
@@ -110,7 +110,7 @@ extension DeliveryState {
         if let next = state.fetched.popFirst() {
             state.phase = .active
             blocked[key] = state
-            tryBlocked(Item(envelope: next, origin: .held))
+            tryBlocked(Item(envelope: next, origin: .held), for: key)
         } else if state.held > 0 {
             blocked[key]?.phase = .active
             loads.append(.held(key))
@@ -146,12 +146,13 @@ extension DeliveryState {
             return goOn(key)
         }
         tryBlocked(
-            Item(envelope: envelope, attempts: state.attempts, firstFailed: state.firstFailed, origin: .failing))
+            Item(envelope: envelope, attempts: state.attempts, firstFailed: state.firstFailed, origin: .failing),
+            for: key)
     }
 
     /// Events held behind a key were fetched, in order; `missing` of them are there no more.
     mutating func fetched(held envelopes: [Envelope], missing: [Int64], for key: OrderKey) {
-        guard blocked[key] != nil else { return }
+        guard blocked[key]?.phase == .active else { return }
         for position in missing {
             changes.held[position] = .some(nil)
             blocked[key]?.held -= 1
@@ -173,7 +174,7 @@ extension DeliveryState {
         }
         guard blocked[key]?.position == envelope.position, blocked[key]?.phase == .parked else { return false }
         blocked[key]?.phase = .active
-        tryBlocked(Item(envelope: envelope, origin: .failing))
+        tryBlocked(Item(envelope: envelope, origin: .failing), for: key)
         return true
     }
 

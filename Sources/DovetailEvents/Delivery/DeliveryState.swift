@@ -38,6 +38,8 @@ struct DeliveryState {
         var attempts = 0
         var firstFailed: MonotonicTime?
         var origin = Origin.window
+        /// The blocked key that it is tried for: what it was blocked by, whatever the subscription's order is now.
+        var blockedKey: OrderKey?
 
         var position: Int64 { envelope.position }
     }
@@ -257,9 +259,9 @@ struct DeliveryState {
         case .failing:
             changes.failures[position] = .some(nil)
             changes.deadLetters[position] = .some(nil)
-            goOn(orderKey(item.envelope))
+            goOn(item.blockedKey ?? orderKey(item.envelope))
         case .held:
-            let key = orderKey(item.envelope)
+            let key = item.blockedKey ?? orderKey(item.envelope)
             changes.held[position] = .some(nil)
             blocked[key]?.held -= 1
             goOn(key)
@@ -293,7 +295,7 @@ struct DeliveryState {
     private mutating func leave(
         _ slot: Int, _ item: Item, _ phase: Blocked.Phase, _ error: any Error, now: MonotonicTime
     ) {
-        let key = orderKey(item.envelope)
+        let key = item.blockedKey ?? orderKey(item.envelope)
         block(key, item, phase, now: now)
         if item.origin == .window {
             openCount -= 1
@@ -318,7 +320,9 @@ struct DeliveryState {
     }
 
     /// An event of a blocked key is to be tried.
-    mutating func tryBlocked(_ item: Item) {
+    mutating func tryBlocked(_ item: Item, for key: OrderKey) {
+        var item = item
+        item.blockedKey = key
         ready.append(place(item))
     }
 
@@ -362,6 +366,12 @@ struct DeliveryState {
         slots.compactMap { slot in slot.item.flatMap { $0.origin == .window ? $0.position : nil } }.sorted()
     }
 
+    /// The positions of events that no handler was given. Settled before they are handled, they are not when there is nobody left to handle them.
+    private var notBegun: [Int64] {
+        slots.compactMap { slot in slot.serial == 0 ? slot.item.flatMap { $0.attempts == 0 ? $0.position : nil } : nil }
+            .sorted()
+    }
+
     /// The first event that is not settled, as far as the window goes.
     var firstOpen: Int64? { openCount == 0 ? nil : open.first }
 
@@ -374,7 +384,7 @@ struct DeliveryState {
     mutating func takeChanges() -> DeliveryChanges {
         var taken = changes
         taken.scanned = scanned
-        taken.open = settlesFirst ? [] : open
+        taken.open = settlesFirst ? isStopped ? notBegun : [] : open
         changes = DeliveryChanges()
         beingWritten += staged
         staged = []

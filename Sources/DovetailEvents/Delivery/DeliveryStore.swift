@@ -109,6 +109,25 @@ struct DeliveryStore: Sendable {
         try await log.events(after: position - 1, types: nil, limit: 1).events.first { $0.position.number == position }
     }
 
+    /// The copy that the dead letters keep of an event, if it is there: with it an event is tried that was redriven.
+    func letter(at position: Int64) async throws -> DeadLetter? {
+        let name = name
+        return try await log.snapshot { snapshot in
+            try snapshot.row(
+                DeadLetter.self,
+                "SELECT * FROM dovetail_dead_letters WHERE subscription = \(name) AND position = \(position)")
+        }
+    }
+
+    /// The first number that some subscription has not done with, less one; no row where there is none.
+    static let held: SQL = """
+        SELECT min(done) FROM (
+            SELECT min(scanned) AS done FROM dovetail_subscriptions
+            UNION ALL SELECT min(CAST(open_positions AS INTEGER)) - 1 FROM dovetail_subscriptions WHERE open_positions <> ''
+            UNION ALL SELECT min(position) - 1 FROM dovetail_failures
+            UNION ALL SELECT min(position) - 1 FROM dovetail_held)
+        """
+
     /// Where the subscription stands by what is written: for one that does not run.
     func place() async throws -> (scanned: Int64, open: [Int64], blocked: Int)? {
         struct Row: Decodable { var scanned: Int64, openPositions: String, blocked: Int }
@@ -209,7 +228,8 @@ struct DeliveryStore: Sendable {
             return
         }
         let event = death.event
-        let attributes = String(decoding: try JSON.encode(event.attributes), as: UTF8.self)
+        // An event that cannot be described whole is a dead letter all the same.
+        let attributes = String(decoding: (try? JSON.encode(event.attributes)) ?? Array("{}".utf8), as: UTF8.self)
         try transaction.execute(
             """
             INSERT INTO dovetail_dead_letters (subscription, position, event_id, type, version, event_key, source, attributes,

@@ -6,7 +6,7 @@ extension SubscriptionRunner {
         while !Task.isCancelled {
             let now = clock.now
             let reached = dispatcher.reached(index)
-            let (loads, flushes, wake) = shell.withLock { shell in
+            let (loads, flushes, epoch, wake) = shell.withLock { shell in
                 if let reached, shell.isJoined { _ = shell.machine?.accept(EmptyCollection(), scanned: reached) }
                 takeBackRuns(&shell, olderThan: SubscriptionRunner.longestRun)
                 for lane in shell.machine?.takeOverdue(now: now, jitter: { .random(in: 0...1) }) ?? [] {
@@ -18,21 +18,25 @@ extension SubscriptionRunner {
                     now - shell.writtenAt >= SubscriptionRunner.idleInterval
                     && (shell.machine?.scanned ?? 0) > shell.writtenScanned
                 let flushes = isIdleDue || !loads.isEmpty || shell.flushDue.map { $0 <= now } ?? false
-                return (loads, flushes, afterChange(&shell))
+                return (loads, flushes, shell.epoch, afterChange(&shell))
             }
             wake.perform()
             var remaining = loads
             do {
                 if flushes { try await flush() }
                 while let load = remaining.first {
-                    try await perform(load)
+                    try await perform(load, epoch: epoch)
                     remaining.removeFirst()
                 }
                 shell.withLock { $0.problem = nil }
+            } catch is DeliveryStore.Fenced {
+                // Another life has begun behind its back: it goes on in that one.
+                try await adopt(try await store.load(start: 0))
             } catch let error as LogError where error.failureKind == .transient && error.code != .stopped {
                 // The rows wait in memory, bounded; deliveries go on until they are full.
                 shell.withLock { [remaining] shell in
                     shell.problem = error.description
+                    guard shell.epoch == epoch else { return }
                     for load in remaining { shell.machine?.putBack(load) }
                 }
                 try await clock.sleep(for: .seconds(1))
@@ -81,12 +85,15 @@ extension SubscriptionRunner {
         }
     }
 
-    private func perform(_ load: DeliveryState.Load) async throws {
+    private func perform(_ load: DeliveryState.Load, epoch: Int) async throws {
         let wake: Wake
         switch load {
         case .event(let key, let position):
-            let event = try await store.event(at: position)
+            let letter = try await store.letter(at: position)
+            let event =
+                if let letter { try await event(of: letter) } else { try await store.event(at: position) }
             wake = shell.withLock { shell in
+                guard shell.epoch == epoch else { return Wake() }
                 shell.machine?.fetched(event.map(Envelope.init), for: key)
                 return afterChange(&shell)
             }
@@ -102,6 +109,7 @@ extension SubscriptionRunner {
                 }
             }
             wake = shell.withLock { [held, missing] shell in
+                guard shell.epoch == epoch else { return Wake() }
                 shell.machine?.fetched(held: held, missing: missing, for: key)
                 return afterChange(&shell)
             }

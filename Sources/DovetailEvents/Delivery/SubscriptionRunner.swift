@@ -106,7 +106,7 @@ final class SubscriptionRunner: Sendable {
     }
 
     /// Goes on from what is stored.
-    private func adopt(_ stored: StoredDeliveries) async throws {
+    func adopt(_ stored: StoredDeliveries) async throws {
         guard stored.scanned <= log.head else {
             throw LogError(
                 .foreignPosition, subscription.name,
@@ -118,6 +118,16 @@ final class SubscriptionRunner: Sendable {
             if let event = try await store.event(at: position) { open.append(Envelope(event)) }
         }
         let wake = shell.withLock { [open] shell in
+            // Somebody else has adopted this life, or a later one.
+            if shell.machine != nil, stored.epoch <= shell.epoch { return Wake() }
+            // What lanes of the life before have not begun, they do not begin.
+            for run in shell.runs.values { _ = run.account { _, _ in } }
+            for waiter in shell.flushWaiters {
+                waiter.fulfil(
+                    .failure(
+                        LogError(.statement, subscription.name, "it was set to another place meanwhile; look again")))
+            }
+            shell.flushWaiters = []
             var machine = DeliveryState(
                 subscription, stored: stored, serial: shell.machine?.lastSerial ?? 0, now: clock.now)
             machine.resume(open)
@@ -213,16 +223,22 @@ final class SubscriptionRunner: Sendable {
 
     /// Has the dead letter tried again, from its own copy. False if it is being tried, or its key is busy.
     func redrive(_ letter: DeadLetter) async throws -> Bool {
-        guard var event = letter.event(in: log) else { return false }
-        if let stored = try await store.event(at: letter.position) {
-            event.stream = stored.stream
-            event.time = stored.time
-        }
-        let (done, wake) = shell.withLock { [event] shell in
+        guard let event = try await event(of: letter) else { return false }
+        let (done, wake) = shell.withLock { shell in
             (shell.machine?.redrive(Envelope(event), now: clock.now) ?? false, afterChange(&shell))
         }
         wake.perform()
         return done
+    }
+
+    /// The event as the dead letter has it, edited perhaps, with what the log knows besides, if it has it still.
+    func event(of letter: DeadLetter) async throws -> StoredEvent? {
+        guard var event = letter.event(in: log) else { return nil }
+        if let stored = try await store.event(at: letter.position) {
+            event.stream = stored.stream
+            event.time = stored.time
+        }
+        return event
     }
 
     /// Drops the dead letter and lets what is held behind it go on.
@@ -248,6 +264,8 @@ final class SubscriptionRunner: Sendable {
 
     /// Goes on after `number`, in a new epoch.
     func seek(to number: Int64) async throws {
+        // What is settled counts up to here; after this a late settlement is fenced.
+        if isRunning { try await flush() }
         let stored = try await store.seek(to: number)
         if shell.withLock({ $0.machine != nil }) { try await adopt(stored) }
     }

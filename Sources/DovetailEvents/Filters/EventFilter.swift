@@ -24,7 +24,7 @@ public indirect enum EventFilter: Sendable, Hashable {
 
     /// The field compares so with the value.
     case compares(EventField, Comparison, JSONValue)
-    /// The field is text like the pattern, in which `%` stands for any text, `_` for one character, and `\` takes both literally.
+    /// The field is text, of 16 KiB at most, like the pattern, in which `%` stands for any text, `_` for one character, and `\` takes both literally.
     case like(EventField, String)
     /// The field is one of these.
     case isOne(EventField, of: [JSONValue])

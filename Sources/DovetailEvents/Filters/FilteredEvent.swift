@@ -3,6 +3,9 @@ import Foundation
 
 /// An event as filters look at it: its payload is parsed once, and only if one asks.
 struct FilteredEvent {
+    /// The longest text that patterns are matched against, in bytes.
+    private static let longestText = 16 << 10
+
     let event: StoredEvent
     private var payload: JSONValue??
 
@@ -14,7 +17,10 @@ struct FilteredEvent {
         case .compares(let field, let comparison, let value):
             return self[field].map { EventFilter.compare($0, comparison, value) } ?? false
         case .like(let field, let pattern):
-            guard case .string(let text)? = self[field] else { return false }
+            // Matching costs pattern times text; text beyond all reason is like nothing.
+            guard case .string(let text)? = self[field], text.utf8.count <= FilteredEvent.longestText else {
+                return false
+            }
             return Likeness(pattern).holds(for: text)
         case .isOne(let field, let values):
             guard let value = self[field] else { return false }

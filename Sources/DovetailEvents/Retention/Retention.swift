@@ -72,8 +72,7 @@ public final class Retention: Service {
         let hold = all.min { $0.done < $1.done }
         var total = 0
         for rule in rules {
-            let bound = min(try await bound(of: rule, now: now), hold?.done ?? .max)
-            let removed = try await reclaim(rule, upTo: bound)
+            let removed = try await reclaim(rule, upTo: try await bound(of: rule, now: now))
             total += removed
             progress.withLock { $0.status.reclaimed += removed }
         }
@@ -97,7 +96,13 @@ public final class Retention: Service {
         var mark = progress.withLock { $0.marks[rule] } ?? 0
         var total = 0
         while mark < bound {
-            let step = try await log.reclaim(rule.topics, after: mark, upTo: bound, limit: Retention.step)
+            // Asked for each step: who sets a subscription back while a round goes on finds what is still there.
+            let all = try await holds() + DeliveryStore.holds(log)
+            let end = min(bound, all.map(\.done).min() ?? .max)
+            guard mark < end else { break }
+            let step = try await log.reclaim(
+                rule.topics, after: mark, upTo: end, limit: Retention.step, unless: DeliveryStore.held)
+            guard step.scanned > mark else { break }
             mark = step.scanned
             total += step.count
             progress.withLock { $0.marks[rule] = mark }

@@ -67,6 +67,10 @@ public final class EventBus: Service {
     public func prepare() async throws {
         if isPrepared.withLock({ $0 }) { return }
         try await DeliveryStore.prepare(log)
+        // Kept at once: from now on the log holds for them what they have not seen.
+        for runner in runners {
+            _ = try await runner.store.load(start: try await log.number(of: runner.subscription.start))
+        }
         isPrepared.withLock { $0 = true }
     }
 }

@@ -71,7 +71,8 @@ public final class WebhookSender: Service {
         } catch {
             if Task.isCancelled { throw CancellationError() }
             throw Refused(
-                status: nil, description: "\(url) did not answer: \(error)", failureKind: .inDoubt, retryAfter: nil)
+                status: nil, description: "\(WebhookSender.host(of: url)) did not answer: \(error)",
+                failureKind: .inDoubt, retryAfter: nil)
         }
         guard !(200...299).contains(answer.status.code) else { return }
         throw WebhookSender.refusal(Int(answer.status.code), answer.headers.first(name: "retry-after"), url)
@@ -86,7 +87,13 @@ public final class WebhookSender: Service {
             }
         let pause = retryAfter.flatMap { Int($0) }.map { Duration.seconds(min(max($0, 0), 3600)) }
         return Refused(
-            status: status, description: "\(url) answered \(status)", failureKind: kind, retryAfter: pause)
+            status: status, description: "\(host(of: url)) answered \(status)", failureKind: kind, retryAfter: pause)
+    }
+
+    /// Scheme, host and port: what stands behind them may be a secret.
+    private static func host(of url: String) -> String {
+        guard let scheme = url.firstRange(of: "://") else { return "the receiver" }
+        return String(url[..<scheme.upperBound]) + url[scheme.upperBound...].prefix { $0 != "/" && $0 != "?" }
     }
 
     /// `v1,` and the base64 of the HMAC. A secret that begins with `whsec_` is base64 behind it; any other is taken as it is.

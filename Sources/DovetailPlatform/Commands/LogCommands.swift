@@ -279,7 +279,7 @@ struct RestoreCommand<Program: Platform>: AsyncParsableCommand {
             say(
                 node.json
                     ? try line(manifest)
-                    : "\(path): the log up to \(manifest.head), in its life \(manifest.epoch); see `events verify`")
+                    : "\(path): the log up to \(manifest.head), in a new life; see `events verify`")
         } catch {
             complain("\(error)")
             throw ExitCode((error as? LogError)?.code == .locked ? Exit.unavailable : Exit.failure)

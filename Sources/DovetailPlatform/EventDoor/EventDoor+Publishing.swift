@@ -32,7 +32,7 @@ extension EventDoor {
             try check(event, for: client, index: isBatch ? index : nil)
         }
         if let at = query["at"] {
-            guard let due = Timestamp.date(at) else {
+            guard let due = Timestamp.date(at), Timestamp.text(due) != nil else {
                 throw query.invalid("at", "a time as 2026-01-31T12:00:00Z (RFC 3339)")
             }
             try await scheduler.schedule(drafts, at: due)

@@ -36,6 +36,7 @@ final class PullQueue: Sendable {
 
     private struct State {
         var nextID: UInt64 = 0
+        var arrived: Int64 = 0
         var waiting: [Offer] = []
         var fetched: [String: Offer] = [:]
         var cancelled: Set<UInt64> = []
@@ -63,7 +64,8 @@ final class PullQueue: Sendable {
                     if state.isClosed || state.cancelled.remove(id) != nil { return nil }
                     state.waiting.append(
                         Offer(id: id, event: event, attempt: delivery.attempt, continuation: continuation))
-                    return Int64(id)
+                    state.arrived += 1
+                    return state.arrived
                 }
                 guard let arrived else { return continuation.resume(throwing: CancellationError()) }
                 arrivals.advance(to: arrived)

@@ -8,6 +8,8 @@ final class LogReader {
     private static let columns = "position, type, stream, version, committed_at, checksum, id, key, attributes, data"
     /// How many rows one read looks through at most: some 5 ms, so that the WAL can be checkpointed in between.
     private static let window: Int64 = 16_384
+    /// How many bytes of payloads a page has at most, but for the last event: events may be large.
+    private static let pageBytes = 8 << 20
 
     private let path: String
     private let identity: (log: UniqueID, epoch: Int)
@@ -43,11 +45,16 @@ final class LogReader {
         page.bind(2, end)
         defer { page.reset() }
         var events: [StoredEvent] = []
+        var bytes = 0
         while try page.step() {
             let kind = try kind(page.integer(1))
             if let types, !types.contains(kind.name) { continue }
-            events.append(try event(page, kind))
-            if events.count == limit { return EventPage(events: events, scanned: page.integer(0)) }
+            let next = try event(page, kind)
+            bytes += next.data.count
+            events.append(next)
+            if events.count == limit || bytes >= LogReader.pageBytes {
+                return EventPage(events: events, scanned: page.integer(0))
+            }
         }
         return EventPage(events: events, scanned: end)
     }

@@ -42,6 +42,7 @@ final class LogWriter {
 
     private let insert: SQLiteStatement
     private let removeAfter: SQLiteStatement
+    private let removeTypes: SQLiteStatement
     private let findEvent: SQLiteStatement
     private let findStream: SQLiteStatement
     private let saveStream: SQLiteStatement
@@ -73,6 +74,7 @@ final class LogWriter {
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
             """)
         removeAfter = try connection.prepare("DELETE FROM dovetail_log WHERE position > ?")
+        removeTypes = try connection.prepare("DELETE FROM dovetail_types WHERE id >= ?")
         findEvent = try connection.prepare("SELECT position FROM dovetail_log WHERE id = ?")
         findStream = try connection.prepare("SELECT id, version FROM dovetail_streams WHERE name = ?")
         saveStream = try connection.prepare(
@@ -151,6 +153,11 @@ final class LogWriter {
             if position > before.position {
                 removeAfter.bind(1, before.position)
                 try removeAfter.run()
+            }
+            if nextType > before.nextType {
+                // Their numbers are given out again.
+                removeTypes.bind(1, before.nextType)
+                try removeTypes.run()
             }
             rollBack(to: before)
             if let duplicate = try duplicate(of: appends) { return duplicate }

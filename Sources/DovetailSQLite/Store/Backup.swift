@@ -119,8 +119,9 @@ enum Backup {
             let partial = path + ".partial"
             try? files.removeItem(atPath: partial)
             try files.copyItem(atPath: "\(folder)/log.db", toPath: partial)
-            manifest.epoch = try beginLife(partial, after: manifest.epoch)
-            for name in views { try follow("\(home)/\(name)", manifest) }
+            let before = manifest.epoch
+            manifest.epoch = try beginLife(partial, after: before)
+            for file in views.map({ "\(home)/\($0)" }) + [partial] { try follow(file, manifest, from: before) }
             try Durable.synchronize(home)
             try files.moveItem(atPath: partial, toPath: path)
             try Durable.synchronize(home, deep: false)
@@ -133,17 +134,19 @@ enum Backup {
     private static func beginLife(_ path: String, after epoch: Int) throws -> Int {
         let connection = try SQLiteConnection(path: path, checkpointsOnClose: true)
         try LogSchema.prepare(connection)
-        try connection.run("UPDATE dovetail_meta SET value = \(epoch + 1) WHERE name = 'epoch'")
+        // The time makes it another life also when the same backup is restored twice.
+        let next = max(epoch + 1, Int(Date().timeIntervalSince1970 * 1000))
+        try connection.run("UPDATE dovetail_meta SET value = \(next) WHERE name = 'epoch'")
         return try LogSchema.identity(connection).epoch
     }
 
-    /// Read models that were backed up with the log go on in its new life; they were never ahead of it.
-    private static func follow(_ path: String, _ manifest: BackupManifest) throws {
+    /// Read models, and effects in the log's own file, that were backed up with it go on in its new life; they were never ahead of it.
+    private static func follow(_ path: String, _ manifest: BackupManifest, from epoch: Int) throws {
         let connection = try SQLiteConnection(path: path, checkpointsOnClose: true)
         guard try connection.value("SELECT count(*) FROM sqlite_master WHERE name = 'dovetail_cursors'") == .integer(1)
         else { return }
         try connection.run(
-            "UPDATE dovetail_cursors SET epoch = \(manifest.epoch) WHERE log = '\(manifest.log)' AND scanned <= \(manifest.head)"
+            "UPDATE dovetail_cursors SET epoch = \(manifest.epoch) WHERE log = '\(manifest.log)' AND epoch = \(epoch) AND scanned <= \(manifest.head)"
         )
     }
 }

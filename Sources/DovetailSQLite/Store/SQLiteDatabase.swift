@@ -69,7 +69,7 @@ final class SQLiteLog: EventLog {
     }
 
     func reclaim(
-        _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int
+        _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?
     ) async throws -> Reclaimed {
         let interest = Interest(topics: topics, filter: nil)
         let end = min(end, head)
@@ -81,7 +81,8 @@ final class SQLiteLog: EventLog {
             return Reclaimed(count: 0, scanned: found.scanned)
         }
         let (numbers, count, checksum) = (found.numbers, found.numbers.count, found.checksum)
-        try await database.transaction("reclaim", as: .engine) { transaction in
+        let isDone = try await database.transaction("reclaim", as: .engine) { transaction in
+            if let hold, let done = try transaction.row(Int64?.self, hold), let done, done < last { return false }
             for number in numbers {
                 guard try transaction.execute("DELETE FROM dovetail_log WHERE position = \(number)") == 1 else {
                     throw LogError(.statement, "reclaim", "the event at \(number) is gone already")
@@ -94,8 +95,9 @@ final class SQLiteLog: EventLog {
                 ON CONFLICT (first, last) DO UPDATE SET
                     count = count + excluded.count, checksum = checksum + excluded.checksum
                 """)
+            return true
         }
-        return Reclaimed(count: count, scanned: found.scanned)
+        return isDone ? Reclaimed(count: count, scanned: found.scanned) : Reclaimed(count: 0, scanned: number)
     }
 
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {

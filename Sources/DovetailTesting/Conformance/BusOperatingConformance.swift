@@ -122,6 +122,97 @@ extension BusConformance {
             try await withBus(store.log, [subscription]) { _ in try await seen.wait(for: 9) }
         },
         ConformanceCheck(
+            "set to another place again and again, at full speed: it goes on, in order, and nothing is left out"
+        ) { store in
+            let history = DeliveryHistory()
+            let count = 3000
+            let subscription = Subscription(
+                "s", to: ["k.*"], prefetch: 64,
+                handler: .atLeastOnce { event, _ in
+                    history.delivered(.init(event.key, Int(String(decoding: event.data, as: UTF8.self)) ?? 0))
+                    if event.position.number % 50 == 0 { await Task.yield() }
+                })
+            for number in 1...count { history.attempting(.init("k\(number % 3)", (number + 2) / 3)) }
+            for first in stride(from: 1, through: count, by: 500) {
+                try await publish(
+                    store.log, (first..<(first + 500)).map { ("k\($0 % 3)", "\(($0 + 2) / 3)") }, type: "k.seen")
+            }
+            for number in 1...count { history.acknowledged(.init("k\(number % 3)", (number + 2) / 3)) }
+            try await withBus(store.log, [subscription]) { bus in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<3 {
+                        group.addTask {
+                            for _ in 0..<8 {
+                                try await bus.seek("s", to: .beginning)
+                                try await Task.sleep(for: .milliseconds(Int.random(in: 0...15)))
+                            }
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                try await eventually("all is settled") { try await bus.subscriptions()[0].lag == 0 }
+            }
+            let findings = history.findings(.atLeastOnce)
+            try expect(findings.isEmpty, "\(findings.prefix(3))")
+        },
+        ConformanceCheck("an edited dead letter is tried with its own payload, also when it is tried later again") {
+            store in
+            let seen = Recorder<Seen>()
+            let attempts = Mutex(0)
+            let subscription = Subscription(
+                "s", to: ["thing.happened"],
+                redelivery: RedeliveryPolicy(immediate: 0, delayed: 3, baseDelay: .milliseconds(2)),
+                handler: .atLeastOnce { event, _ in
+                    let handled = Seen(event)
+                    if handled.data == "bad" { throw UndecodableEvent(type: event.type, cause: Broken()) }
+                    let attempt = attempts.withLock { attempts in
+                        attempts += 1
+                        return attempts
+                    }
+                    if attempt < 3 { throw Broken() }
+                    seen.record(handled)
+                })
+            try await publish(store.log, [("k", "bad")])
+            try await withBus(store.log, [subscription]) { bus in
+                try await eventually("it is dead") { try await bus.deadLetters(of: "s").count == 1 }
+                try await bus.edit("s", position: 1, data: Array("good".utf8))
+                try await bus.redrive("s", position: 1)
+                try await seen.wait(for: 1)
+                try await eventually("it is done") { try await bus.deadLetters(of: "s").isEmpty }
+            }
+            try expectEqual(seen.elements.map(\.data), ["good"], "what was handled at last")
+        },
+        ConformanceCheck("what a key held back comes when the subscription becomes unordered") { store in
+            let fault = Fault(["0": 1000])
+            let seen = Recorder<Seen>()
+            try await publish(store.log, (0..<20).map { ("k", "\($0)") })
+            try await withBus(store.log, [recording("s", fault, seen, policy: .none)]) { bus in
+                try await eventually("the key is parked, the rest held") {
+                    let status = try await bus.subscriptions()[0]
+                    return status.deadLetters == 1 && status.lag == 0
+                }
+            }
+            var unordered = recording("s", fault, seen, policy: .none)
+            unordered.order = .unordered
+            try await withBus(store.log, [unordered]) { _ in try await seen.wait(for: 19) }
+            try expectEqual(Set(seen.elements.map(\.data)), Set((1..<20).map(String.init)), "what came")
+        },
+        ConformanceCheck("at most once: an orderly stop loses nothing") { store in
+            let seen = Recorder<Seen>()
+            let subscription = Subscription(
+                "s", to: ["#"], concurrency: 2,
+                handler: .atMostOnce { event in
+                    try? await Task.sleep(for: .milliseconds(2))
+                    seen.record(Seen(event))
+                })
+            try await publish(store.log, (0..<120).map { ("k\($0 % 7)", "\($0)") })
+            for _ in 0..<40 where seen.elements.count < 120 {
+                try await withBus(store.log, [subscription]) { _ in try await Task.sleep(for: .milliseconds(15)) }
+            }
+            try expectEqual(seen.elements.count, 120, "deliveries")
+            try expectEqual(Set(seen.elements.map(\.data)).count, 120, "events, each once")
+        },
+        ConformanceCheck(
             "a subscription that no program has any more is named, and forgotten with all that is kept of it"
         ) {
             store in

@@ -27,6 +27,28 @@ public enum EventLogConformance {
     }
 
     private static let appending: [ConformanceCheck] = [
+        ConformanceCheck("an append that is refused leaves nothing behind, also not of a kind that was new in it") {
+            store in
+            let log = store.log
+            let known = draft("k")
+            _ = try await log.publish([known])
+            for round in 0..<3 {
+                try await expectFailure(.versionConflict, "new and known together") {
+                    try await log.publish([draft("k", type: "new.\(round)"), known])
+                }
+                try await expectFailure(.versionConflict, "a new kind in a stream that is elsewhere") {
+                    try await log.append([
+                        Append(events: [draft("k", type: "newer.\(round)")]),
+                        Append(stream: "s", expected: .exactly(7), events: [draft("k")]),
+                    ])
+                }
+                _ = try await log.publish([draft("k", type: "other.\(round)"), draft("k", type: "new.\(round)")])
+            }
+            try expectEqual(log.head, 7, "the head")
+            try expectEqual(
+                try await all(log).dropFirst().map(\.type),
+                (0..<3).flatMap { ["other.\($0)", "new.\($0)"] }, "what is there")
+        },
         ConformanceCheck("numbers are dense and in commit order, from 1") { store in
             let log = store.log
             try expectEqual(log.head, 0, "the head of an empty log")

@@ -159,6 +159,26 @@ public enum RetentionConformance {
             }
             try expectEqual(handled.elements.last, "2 k1 \(second.id)", "what came")
         },
+        ConformanceCheck("who is set back, or begins, while a round goes on finds what was still there") { store in
+            let log = store.log
+            for _ in 0..<6 { try await publish(log, "a", 500) }
+            let subscription = Subscription("late", to: ["a"], handler: .atMostOnce { _ in })
+            let bus = EventBus(log: log, subscriptions: [subscription])
+            let asked = Mutex(0)
+            let retention = Retention(log: log, rules: [RetentionRule(topics: ["a"], positions: 0)]) {
+                // After some steps a subscription begins.
+                let isTime = asked.withLock { asked in
+                    asked += 1
+                    return asked == 4
+                }
+                if isTime { try await bus.prepare() }
+                return []
+            }
+            _ = try await retention.runOnce()
+            let first = try await numbers(log, "a").first ?? 0
+            try expect((500...1501).contains(first), "what the subscription has not seen is there, from \(first) on")
+            try expectEqual(try await retention.runOnce(), 0, "nothing more goes")
+        },
         ConformanceCheck("others that hold events are asked too") { store in
             let log = store.log
             try await publish(log, "a", 20)
