@@ -69,6 +69,15 @@ import Testing
         #expect(try EventFilter(parsing: filter.description) == filter)
     }
 
+    /// A mark that combines with a quote or a wildcard does not take its meaning from it.
+    @Test func marksThatCombineHideNothing() throws {
+        let mark = "\u{670}"
+        let filter: EventFilter =
+            .type == .string("a'\(mark)b\\\(mark)") && EventField.source.hasPrefix("%\(mark)_\(mark)")
+        #expect(try EventFilter(parsing: filter.description) == filter)
+        #expect(!Likeness(EventFilter.escaped("%\(mark)")).holds(for: "x\(mark)"))
+    }
+
     @Test func aPayloadThatIsNoJSONHasNoFields() throws {
         #expect(try holds("NOT EXISTS data.x", event("\u{1}\u{2}")))
         #expect(try holds("data.x != 1", event("\u{1}\u{2}")) == false)

@@ -86,12 +86,7 @@ extension EventFilter {
     public static prefix func ! (filter: EventFilter) -> EventFilter { .not(filter) }
 
     /// Text that a pattern takes literally.
-    static func escaped(_ text: String) -> String {
-        text.reduce(into: "") { result, character in
-            if character == "%" || character == "_" || character == "\\" { result.append("\\") }
-            result.append(character)
-        }
-    }
+    static func escaped(_ text: String) -> String { text.escaping(["%", "_", "\\"]) }
 
     /// Whether the filter looks into payloads.
     var readsData: Bool {
@@ -101,5 +96,17 @@ extension EventFilter {
         case .all(let filters), .any(let filters): filters.contains(where: \.readsData)
         case .not(let filter): filter.readsData
         }
+    }
+}
+
+extension String {
+    /// The text with a backslash before each of these, scalar by scalar: a mark that combines with one hides it from a comparison of characters.
+    func escaping(_ special: Set<Unicode.Scalar>) -> String {
+        var escaped = UnicodeScalarView()
+        for scalar in unicodeScalars {
+            if special.contains(scalar) { escaped.append("\\") }
+            escaped.append(scalar)
+        }
+        return String(escaped)
     }
 }

@@ -55,8 +55,7 @@ extension EventFilter: LosslessStringConvertible {
 
     private static func literal(_ value: JSONValue) -> String {
         switch value {
-        case .string(let text):
-            "'" + text.replacing("\\", with: "\\\\").replacing("'", with: "\\'") + "'"
+        case .string(let text): "'" + text.escaping(["\\", "'"]) + "'"
         case .bool(let flag): flag ? "TRUE" : "FALSE"
         case .integer(let number): "\(number)"
         case .number(let number): "\(number)"
