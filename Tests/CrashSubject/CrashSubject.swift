@@ -17,6 +17,7 @@ struct CrashSubject {
     static func main() async throws {
         let arguments = CommandLine.arguments
         let folder = arguments[1]
+        if arguments[2] == "poison" { return try await Poison.main(folder) }
         let fault = Int32(arguments[2]).flatMap { DiskWatch.Fault(rawValue: $0) }
         if let fault { DiskWatch.fail(fault, on: arguments[3], after: Int(arguments[4]) ?? 0) }
 
@@ -66,7 +67,10 @@ struct CrashSubject {
             try await group.waitForAll()
         }
         // Until all is settled, and what was settled is written.
-        while try await bus.subscriptions().contains(where: { $0.lag > 0 || $0.blockedKeys > 0 }) {
+        while try await bus.subscriptions().contains(where: { $0.lag > 0 || $0.blockedKeys > 0 || $0.deadLetters > 0 })
+        {
+            // Who was being tried whenever the process was killed is suspected of it, and given up on: wrongly, here.
+            for name in ["plain", "failing"] { _ = try? await bus.redrive(name, DeadLetterChoice(reason: .crashed)) }
             try await Task.sleep(for: .milliseconds(5))
         }
         running.cancel()

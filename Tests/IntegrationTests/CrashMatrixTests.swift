@@ -42,6 +42,27 @@ extension IntegrationTests {
     }
 }
 
+extension IntegrationTests.CrashMatrix {
+    @Test(
+        "An event that ends the process is found out and given up on; the others are handled", .timeLimit(.minutes(1)))
+    func poison() async throws {
+        let folder = try TemporaryFolder()
+        var output = ""
+        var lives = 0
+        while lives < 12 {
+            lives += 1
+            let result = try await Shell.run(Checkout.program("crash-subject"), [folder.path, "poison"])
+            output += result.output
+            if result.status == 0 { break }
+            #expect(result.status == 9, "\(result.all)")
+        }
+        #expect((4...8).contains(lives), "\(lives) lives")
+        #expect(output.contains("dead k4 crashed"))
+        let handled = Set(output.split(separator: "\n").filter { $0.hasPrefix("h ") })
+        #expect(handled == Set((1...10).filter { $0 != 4 }.map { "h k\($0)" }))
+    }
+}
+
 /// What the subject has said, taken into histories.
 private struct Published {
     func note(_ output: String, in histories: [DeliveryHistory]) {

@@ -275,7 +275,8 @@ struct DeliveryState {
         item.firstFailed = item.firstFailed ?? now
         if settlesFirst { return settle(item, slot) }
         let isUndecodable = error is UndecodableEvent
-        let verdict = isUndecodable ? .giveUp : policy.verdict(after: item.attempts, error, jitter: jitter)
+        let isHopeless = isUndecodable || error is ProcessEnded
+        let verdict = isHopeless ? .giveUp : policy.verdict(after: item.attempts, error, jitter: jitter)
         switch verdict {
         case .immediately:
             slots[slot].item = item
@@ -283,7 +284,8 @@ struct DeliveryState {
         case .later(let delay):
             leave(slot, item, .retrying(due: now + delay), error, now: now)
         case .giveUp:
-            let reason: DeadLetter.Reason = isUndecodable ? .undecodable : error is HandlerTimeout ? .timedOut : .failed
+            let reason: DeadLetter.Reason =
+                isUndecodable ? .undecodable : isHopeless ? .crashed : error is HandlerTimeout ? .timedOut : .failed
             changes.deadLetters[item.position] = DeliveryChanges.Death(
                 event: item.envelope.event, reason: reason, error: DeliveryState.text(error), attempts: item.attempts,
                 firstFailed: item.firstFailed ?? now, died: now)

@@ -39,6 +39,15 @@ struct DeliveryStore: Sendable {
                         first_failed_at BIGINT NOT NULL, died_at BIGINT NOT NULL, PRIMARY KEY (subscription, position))
                     """,
                     "CREATE INDEX dovetail_held_position ON dovetail_held (subscription, position)",
+                    // Whether it runs, how often it ended without a word since it did well, and what was tried then.
+                    "ALTER TABLE dovetail_subscriptions ADD COLUMN running BIGINT NOT NULL DEFAULT 0",
+                    "ALTER TABLE dovetail_subscriptions ADD COLUMN crashes BIGINT NOT NULL DEFAULT 0",
+                    "ALTER TABLE dovetail_subscriptions ADD COLUMN suspect BIGINT",
+                    """
+                    CREATE TABLE dovetail_suspects (
+                        subscription TEXT NOT NULL, position BIGINT NOT NULL, deaths BIGINT NOT NULL,
+                        PRIMARY KEY (subscription, position))
+                    """,
                 ]))
     }
 
@@ -161,6 +170,68 @@ struct DeliveryStore: Sendable {
             let first = [open, row.failed, row.held].compactMap { $0 }.min()
             return RetentionHold(
                 name: "the subscription '\(row.name)'", done: min(row.scanned, first.map { $0 - 1 } ?? .max))
+        }
+    }
+
+    // MARK: Unclean stops
+
+    /// How often a subscription ended without a word, and which events were being tried alone then.
+    struct Past: Sendable {
+        var crashes = 0
+        var deaths: [Int64: Int] = [:]
+    }
+
+    /// The subscription begins to run: what is known of its last end is counted.
+    func begin() async throws -> Past {
+        struct Row: Decodable { var running: Int, crashes: Int, suspect: Int64? }
+        struct Suspect: Decodable { var position: Int64, deaths: Int }
+        let name = name
+        return try await log.transaction("begin \(name)", as: .engine) { transaction in
+            var past = Past()
+            if let row = try transaction.row(
+                Row.self, "SELECT running, crashes, suspect FROM dovetail_subscriptions WHERE name = \(name)")
+            {
+                past.crashes = row.running == 1 ? row.crashes + 1 : 0
+                if row.running == 1, let suspect = row.suspect {
+                    try transaction.execute(
+                        """
+                        INSERT INTO dovetail_suspects (subscription, position, deaths) VALUES (\(name), \(suspect), 1)
+                        ON CONFLICT (subscription, position) DO UPDATE SET deaths = dovetail_suspects.deaths + 1
+                        """)
+                }
+            }
+            for suspect in try transaction.rows(
+                Suspect.self, "SELECT position, deaths FROM dovetail_suspects WHERE subscription = \(name)")
+            {
+                past.deaths[suspect.position] = suspect.deaths
+            }
+            try transaction.execute(
+                """
+                UPDATE dovetail_subscriptions SET running = 1, crashes = \(past.crashes), suspect = NULL
+                WHERE name = \(name)
+                """)
+            return past
+        }
+    }
+
+    /// An event is about to be tried, alone: if the process ends now, it is known over what.
+    func suspect(_ position: Int64) async throws {
+        let name = name
+        try await log.transaction("suspect \(name)", as: .engine) { transaction in
+            _ = try transaction.execute(
+                "UPDATE dovetail_subscriptions SET suspect = \(position) WHERE name = \(name)")
+        }
+    }
+
+    /// It does well, or has ended in order: nothing of what was before counts.
+    func clear(isRunning: Bool) async throws {
+        let name = name
+        try await log.transaction("clear \(name)", as: .engine) { transaction in
+            try transaction.execute(
+                """
+                UPDATE dovetail_subscriptions SET running = \(isRunning), crashes = 0, suspect = NULL WHERE name = \(name)
+                """)
+            try transaction.execute("DELETE FROM dovetail_suspects WHERE subscription = \(name)")
         }
     }
 

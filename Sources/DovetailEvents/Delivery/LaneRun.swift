@@ -17,12 +17,15 @@ final class LaneRun: Sendable {
 
     /// When it was given out.
     let start: MonotonicTime
+    /// Whether what is tried has to be noted first.
+    let isCareful: Bool
     private let attempts: [Attempt]
     private let state: Mutex<State>
 
-    init(_ attempts: [Attempt], start: MonotonicTime) {
+    init(_ attempts: [Attempt], start: MonotonicTime, isCareful: Bool) {
         self.attempts = attempts
         self.start = start
+        self.isCareful = isCareful
         state = Mutex(State(limit: attempts.count))
     }
 

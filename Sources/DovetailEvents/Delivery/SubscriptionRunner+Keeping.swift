@@ -21,6 +21,7 @@ extension SubscriptionRunner {
                 return (loads, flushes, shell.epoch, afterChange(&shell))
             }
             wake.perform()
+            try await grow(now)
             var remaining = loads
             do {
                 if flushes { try await flush() }
@@ -44,13 +45,30 @@ extension SubscriptionRunner {
             let wakeTime = shell.withLock { shell in
                 // A run of many may turn out slow.
                 let slow = shell.runs.values.contains(where: \.hasMore) ? now + SubscriptionRunner.longestRun : nil
-                return [shell.flushDue, shell.machine?.nextDue, slow, now + SubscriptionRunner.idleInterval].compactMap
-                {
+                return [
+                    shell.flushDue, shell.machine?.nextDue, slow, shell.carefulUntil,
+                    now + SubscriptionRunner.idleInterval,
+                ].compactMap {
                     $0
                 }.min()
             }
             await keeperSignal.wait(until: wakeTime ?? now, clock)
         }
+    }
+
+    /// Leaves its carefulness, and its past, behind when their time is over.
+    private func grow(_ now: MonotonicTime) async throws {
+        let (isCleared, wake) = shell.withLock { shell in
+            if let until = shell.carefulUntil, until <= now {
+                shell.carefulUntil = nil
+                while shell.lanes.count < subscription.concurrency { addLane(&shell) }
+            }
+            let isCleared = shell.isClearedAt.map { $0 <= now } ?? false
+            if isCleared { shell.isClearedAt = nil }
+            return (isCleared, afterChange(&shell))
+        }
+        wake.perform()
+        if isCleared { try await store.clear(isRunning: true) }
     }
 
     /// Writes what has changed, in one transaction.

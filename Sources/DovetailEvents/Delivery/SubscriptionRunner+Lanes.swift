@@ -15,7 +15,9 @@ extension SubscriptionRunner {
             while let run = await nextRun(for: lane) {
                 var attempt = run.first()
                 while let current = attempt {
-                    let error = await handle(current)
+                    var error: (any Error)?
+                    if run.isCareful { error = await suspicion(of: current) }
+                    if error == nil { error = await handle(current) }
                     // A failure is told at once; a lane that was cancelled begins nothing more.
                     attempt = run.next(after: error, goesOn: error == nil && !Task.isCancelled)
                 }
@@ -42,6 +44,19 @@ extension SubscriptionRunner {
             } else {
                 try await ServiceContext.$current.withValue(context.trace) { try await call(attempt, context) }
             }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Notes the event as the one that is tried, and gives up on one over which the process has ended too often.
+    private func suspicion(of attempt: DeliveryState.Attempt) async -> (any Error)? {
+        let position = attempt.envelope.position
+        let deaths = shell.withLock { $0.past.deaths[position] ?? 0 }
+        if deaths >= SubscriptionRunner.mostDeaths { return ProcessEnded(times: deaths) }
+        do {
+            try await store.suspect(position)
             return nil
         } catch {
             return error
@@ -102,14 +117,15 @@ extension SubscriptionRunner {
     /// The next attempts for a lane; nil if nothing is ready.
     func giveOut(_ shell: inout Shell, to lane: Lane) -> LaneRun? {
         let now = clock.now
-        let length = min(shell.runLength, shell.machine?.readyCount ?? 0)
+        let isCareful = shell.carefulUntil != nil
+        let length = min(isCareful ? 1 : shell.runLength, shell.machine?.readyCount ?? 0)
         guard length > 0 else { return nil }
         var attempts: [DeliveryState.Attempt] = []
         attempts.reserveCapacity(length)
         while attempts.count < length, let attempt = shell.machine?.next(now: now, lane: lane) {
             attempts.append(attempt)
         }
-        let run = LaneRun(attempts, start: now)
+        let run = LaneRun(attempts, start: now, isCareful: isCareful)
         shell.runs[lane] = run
         return run
     }

@@ -31,6 +31,12 @@ final class SubscriptionRunner: Sendable {
         var flushWaiters: [Ticket<Void>] = []
         var problem: String?
         var counters = DeliveryCounters()
+        /// How often it ended without a word before, and over what.
+        var past = DeliveryStore.Past()
+        /// Until when each attempt is made alone and noted first; nil: it is not.
+        var carefulUntil: MonotonicTime?
+        /// When what was before does not count any more.
+        var isClearedAt: MonotonicTime?
         var drained: CheckedContinuation<Void, Never>?
     }
 
@@ -54,6 +60,13 @@ final class SubscriptionRunner: Sendable {
     /// What a lane has not begun after this long is given to others.
     static let longestRun = Duration.milliseconds(20)
     private static let shutdownGrace = Duration.seconds(10)
+    /// After so many unclean ends one after the other attempts are made alone for a while, to find out over which event.
+    private static let patience = 2
+    /// Over so many ends an event is given up on.
+    static let mostDeaths = 3
+    private static let carefulTime = Duration.seconds(10)
+    /// Who has run for so long does well.
+    private static let healthyTime = Duration.seconds(60)
 
     let subscription: Subscription
     let index: Int
@@ -99,9 +112,22 @@ final class SubscriptionRunner: Sendable {
     }
 
     private func start() async throws {
-        try await adopt(try await store.load(start: try await log.number(of: subscription.start)))
+        let stored = try await store.load(start: try await log.number(of: subscription.start))
+        let past = try await store.begin()
+        let isCareful = past.crashes >= SubscriptionRunner.patience
+        if isCareful {
+            Logger(label: "dovetail.events").warning(
+                "a subscription ended without a word several times; its events are tried one at a time for a while",
+                metadata: ["subscription": "\(subscription.name)", "times": "\(past.crashes)"])
+        }
         shell.withLock { shell in
-            for _ in 0..<subscription.concurrency { addLane(&shell) }
+            shell.past = past
+            shell.carefulUntil = isCareful ? clock.now + SubscriptionRunner.carefulTime : nil
+            shell.isClearedAt = past.crashes > 0 ? clock.now + SubscriptionRunner.healthyTime : nil
+        }
+        try await adopt(stored)
+        shell.withLock { shell in
+            for _ in 0..<(isCareful ? 1 : subscription.concurrency) { addLane(&shell) }
         }
     }
 
@@ -186,7 +212,10 @@ final class SubscriptionRunner: Sendable {
                 }
                 group.cancelAll()
             }
-            do { try await flush() } catch {
+            do {
+                try await flush()
+                try await store.clear(isRunning: false)
+            } catch {
                 Logger(label: "dovetail.events").warning(
                     "the last settlements of a subscription could not be written; their events will come again",
                     metadata: ["subscription": "\(subscription.name)", "error": "\(error)"])

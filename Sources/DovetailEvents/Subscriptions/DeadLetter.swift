@@ -11,6 +11,8 @@ public struct DeadLetter: Sendable, Decodable {
         case undecodable
         /// Its handler did not return in time.
         case timedOut
+        /// The process ended while it was handled, again and again.
+        case crashed
     }
 
     /// The subscription.

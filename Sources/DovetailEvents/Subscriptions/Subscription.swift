@@ -130,6 +130,14 @@ public struct UndecodableEvent: Error, CustomStringConvertible {
     public var description: String { "the payload of '\(type)' cannot be decoded: \(cause)" }
 }
 
+/// An event over which the process ended more than once: no handler is called for it any more.
+public struct ProcessEnded: Error, CustomStringConvertible {
+    /// How often.
+    public let times: Int
+
+    public var description: String { "the process ended \(times) times while the event was handled" }
+}
+
 /// A handler that did not return in time.
 public struct HandlerTimeout: Error, CustomStringConvertible {
     /// How long it had.

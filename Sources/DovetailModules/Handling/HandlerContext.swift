@@ -64,10 +64,13 @@ public struct HandlerContext: Sendable {
         return outcome
     }
 
-    /// Publishes events, once for the same idempotency key; returns when they are durable.
-    public func publish(_ events: NewEvent...) async throws {
+    /// Publishes events, once for the same idempotency key; returns when they are durable, with the position and the durability that they have reached.
+    @discardableResult
+    public func publish(_ events: NewEvent...) async throws -> Appended {
         let drafts = try drafts(events)
-        reach(try await runtime.log.publish(drafts).position)
+        let appended = try await runtime.log.publish(drafts)
+        reach(appended.position)
+        return appended
     }
 
     /// Has an event published at `date`, once for the same idempotency key; returns when that is durable, with the id to cancel it by. See ``Transaction/schedule(_:at:)``.
