@@ -40,6 +40,8 @@ extension IntegrationTests {
             #expect(try await events("seek", "invoices", "then", status: 64).contains("place"))
             #expect(try await events("forget", "invoices", status: 1).contains("part of this program"))
             #expect(try await events("restore", "copy", status: 1).contains("already"))
+            let typo = try await events("dead-letters", "redrive", "invoices", "--reason", "faild", status: 1)
+            #expect(typo.contains("'faild' is no reason"), "\(typo)")
             await outpost.kill(SIGKILL)
 
             // Nothing runs: the commands look into the store themselves.

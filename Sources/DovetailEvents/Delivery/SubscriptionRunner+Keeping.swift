@@ -21,9 +21,9 @@ extension SubscriptionRunner {
                 return (loads, flushes, shell.epoch, afterChange(&shell))
             }
             wake.perform()
-            try await grow(now)
             var remaining = loads
             do {
+                try await grow(now)
                 if flushes { try await flush() }
                 while let load = remaining.first {
                     try await perform(load, epoch: epoch)
@@ -63,12 +63,12 @@ extension SubscriptionRunner {
                 shell.carefulUntil = nil
                 while shell.lanes.count < subscription.concurrency { addLane(&shell) }
             }
-            let isCleared = shell.isClearedAt.map { $0 <= now } ?? false
-            if isCleared { shell.isClearedAt = nil }
-            return (isCleared, afterChange(&shell))
+            return (shell.isClearedAt.map { $0 <= now } ?? false, afterChange(&shell))
         }
         wake.perform()
-        if isCleared { try await store.clear(isRunning: true) }
+        guard isCleared else { return }
+        try await store.clear(isRunning: true)
+        shell.withLock { $0.isClearedAt = nil }
     }
 
     /// Writes what has changed, in one transaction.

@@ -98,7 +98,7 @@ extension AdminAPI {
         public var subscription: String
         /// Only of this topic.
         public var type: String?
-        /// Only for this reason: `failed`, `undecodable` or `timedOut`.
+        /// Only for this reason: `failed`, `undecodable`, `timedOut` or `crashed`.
         public var reason: String?
         /// Only those whose error has this in it.
         public var error: String?

@@ -255,7 +255,7 @@ public struct AdminAPI: Contract {
         public var source: String
         /// The value that orders it.
         public var key: String
-        /// Why it was given up on: `failed`, `undecodable` or `timedOut`.
+        /// Why it was given up on: `failed`, `undecodable`, `timedOut` or `crashed`.
         public var reason: String
         /// The last error.
         public var error: String

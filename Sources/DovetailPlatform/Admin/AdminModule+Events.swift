@@ -28,10 +28,15 @@ extension ModuleBuilder<AdminAPI> {
         }
         handle(\.forget) { query, _ in try await told { try await bus.forget(query.subscription) } }
         handle(\.redriveMany) { redrive, _ in
-            let choice = DeadLetterChoice(
-                type: redrive.type, reason: redrive.reason.flatMap { DeadLetter.Reason(rawValue: $0) },
-                error: redrive.error)
-            return .reporting { report in
+            .reporting { report in
+                let reason = redrive.reason.flatMap { DeadLetter.Reason(rawValue: $0) }
+                // A word that is no reason must not stand for all of them.
+                if let word = redrive.reason, reason == nil {
+                    throw LogError(
+                        .statement, redrive.subscription,
+                        "'\(word)' is no reason; there are failed, undecodable, timedOut and crashed")
+                }
+                let choice = DeadLetterChoice(type: redrive.type, reason: reason, error: redrive.error)
                 let result = try await bus.redrive(
                     redrive.subscription, choice, rate: redrive.rate, dryRun: redrive.dryRun ?? false
                 ) { report(.init($0, isDone: false)) }

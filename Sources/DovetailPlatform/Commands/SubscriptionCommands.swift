@@ -184,7 +184,7 @@ struct DeadLettersCommand<Program: Platform>: AsyncParsableCommand {
         @Option(help: "Only of this topic.")
         var type: String?
 
-        @Option(help: "Only for this reason: failed, undecodable, timedOut.")
+        @Option(help: "Only for this reason: failed, undecodable, timedOut, crashed.")
         var reason: String?
 
         @Option(help: "Only those whose error has this in it.")
