@@ -31,6 +31,15 @@ class Receipts(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def invoice(delivery):
+    """Publishes the payment of an order, and says that the order is handled."""
+    order = delivery["event"]
+    events.publish({"id": f"payment-{order['id']}", "source": "/billing", "type": "payment.settled",
+                    "subject": order["subject"], "data": {"amount": order["data"]["total"]}})
+    events.ack("invoices", delivery["token"])
+    return f"{order['id']} {order['data']['total']}"
+
+
 def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("RECEIPTS_PORT", "8091"))), Receipts)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -42,12 +51,12 @@ def main():
     print("again, duplicates:", events.publish(*orders)["duplicates"])
 
     # Each order of a hundred and more gets an invoice, and is acknowledged.
-    for delivery in events.fetch("invoices", limit=10, wait=5):
-        order = delivery["event"]
-        events.publish({"id": f"payment-{order['id']}", "source": "/billing", "type": "payment.settled",
-                        "subject": order["subject"], "data": {"amount": order["data"]["total"]}})
-        events.ack("invoices", delivery["token"])
-        print("invoiced", order["id"], order["data"]["total"])
+    invoiced = []
+    while len(invoiced) < 2:
+        for delivery in events.fetch("invoices", limit=10, wait=5):
+            invoiced.append(invoice(delivery))
+    for line in sorted(invoiced):
+        print("invoiced", line)
 
     # What was settled comes back as a signed webhook.
     while len(receipts) < 2 and received.wait(10):

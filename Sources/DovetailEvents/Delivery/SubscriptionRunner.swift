@@ -294,7 +294,10 @@ final class SubscriptionRunner: Sendable {
     /// Goes on after `number`, in a new epoch.
     func seek(to number: Int64) async throws {
         // What is settled counts up to here; after this a late settlement is fenced.
-        if isRunning { try await flush() }
+        if isRunning {
+            // Another seek has come first: then that is where it stands.
+            do { try await flush() } catch is DeliveryStore.Fenced {}
+        }
         let stored = try await store.seek(to: number)
         if shell.withLock({ $0.machine != nil }) { try await adopt(stored) }
     }

@@ -62,8 +62,11 @@ final class PullQueue: Sendable {
             try await withCheckedThrowingContinuation { continuation in
                 let arrived: Int64? = state.withLock { state in
                     if state.isClosed || state.cancelled.remove(id) != nil { return nil }
-                    state.waiting.append(
-                        Offer(id: id, event: event, attempt: delivery.attempt, continuation: continuation))
+                    // The oldest first, in whatever order lanes bring them.
+                    let place = state.waiting.lastIndex { $0.event.position.number < event.position.number } ?? -1
+                    state.waiting.insert(
+                        Offer(id: id, event: event, attempt: delivery.attempt, continuation: continuation),
+                        at: place + 1)
                     state.arrived += 1
                     return state.arrived
                 }
