@@ -1,43 +1,57 @@
 import DovetailCore
 import DovetailEvents
 import DovetailSQLite
+import Foundation
 
 /// Whether a log that has grown is as quick as one that is young: publishing, consuming, memory and opening, at a million events and at as many as are asked for.
+///
+/// Both are filled, and what the system still holds back of that is written, before anything is measured; then the two take turns.
 enum Scale {
     private static let million = 1_000_000
     private static let sample = 400_000
+    private static let rounds = 5
 
     static func run(_ options: Options, _ drafts: Drafts) async throws {
-        let path = options.folder + "/log.db"
-        var store = try SQLiteStore.open(path, options: .init(durability: options.durability))
-        var filled = 0
-        for size in [million, max(options.events, million)] {
-            while filled < size {
-                let count = min(million, size - filled)
-                try await store.log.fill(count) { Append(events: [drafts.next($0)]) }
-                filled += count
+        let sizes = [million, max(options.events, 2 * million)]
+        var stores: [SQLiteStore] = []
+        for size in sizes {
+            let store = try open(size, options)
+            for millions in 1...size / million {
+                try await store.log.fill(million) { Append(events: [drafts.next($0)]) }
+                // While the large one grows: at its first million, and in the end.
+                if size > million, [1, size / million].contains(millions) {
+                    report("rss", millions * million, Process.residentMegabytes, "MB")
+                }
             }
-            let name = "\(size / million)m"
-            let publishing = Publishing(log: store.log, window: 8) { _, number in Append(events: [drafts.next(number)])
-            }
-            let published = try await publishing.measured(for: options.seconds)
-            report("publish_\(name)", Double(published.events) / published.seconds, "/s")
-            report("publish_\(name)_cpu", published.processorSeconds * 1e6 / Double(published.events), "us")
-            let consumed = try await consume(store.log)
-            report("consume_\(name)", Double(consumed.events) / consumed.seconds, "/s")
-            report("consume_\(name)_cpu", consumed.processorSeconds * 1e6 / Double(consumed.events), "us")
-            report("rss_\(name)", Process.residentMegabytes, "MB")
+            stores.append(store)
         }
-        report("events", Double(store.log.head), "")
-        await store.close()
-        var openings: [Double] = []
-        for _ in 0..<5 {
-            let start = MonotonicTime.now
-            store = try SQLiteStore.open(path, options: .init(durability: options.durability))
-            openings.append((MonotonicTime.now - start).inSeconds * 1000)
+        sync()
+        for _ in 0..<rounds {
+            for (size, store) in zip(sizes, stores) {
+                let published = try await Publishing(log: store.log, window: 8) { _, number in
+                    Append(events: [drafts.next(number)])
+                }.measured(for: options.seconds)
+                report("publish", size, Double(published.events) / published.seconds, "/s")
+                report("publish_cpu", size, published.processorSeconds * 1e6 / Double(published.events), "us")
+                let consumed = try await consume(store.log)
+                report("consume", size, Double(consumed.events) / consumed.seconds, "/s")
+                report("consume_cpu", size, consumed.processorSeconds * 1e6 / Double(consumed.events), "us")
+            }
+        }
+        for (size, store) in zip(sizes, stores) {
+            report("events", size, Double(store.log.head), "")
             await store.close()
+            for _ in 0..<rounds {
+                let start = MonotonicTime.now
+                let opened = try open(size, options)
+                report("open", size, (MonotonicTime.now - start).inSeconds * 1000, "ms")
+                await opened.close()
+            }
         }
-        report("open", openings.sorted()[2], "ms")
+    }
+
+    private static func open(_ size: Int, _ options: Options) throws -> SQLiteStore {
+        try SQLiteStore.open("\(options.folder)/\(size).db", options: .init(durability: options.durability))
     }
 
     /// The newest events, by a subscription that is behind by so many.
@@ -58,7 +72,7 @@ enum Scale {
         }
     }
 
-    private static func report(_ metric: String, _ value: Double, _ unit: String) {
-        print("{\"metric\":\"\(metric)\",\"value\":\(value),\"unit\":\"\(unit)\"}")
+    private static func report(_ metric: String, _ size: Int, _ value: Double, _ unit: String) {
+        print("{\"metric\":\"\(metric)\",\"size\":\(size),\"value\":\(value),\"unit\":\"\(unit)\"}")
     }
 }

@@ -2,6 +2,8 @@
 
 #include "dovetail_disk_watch.h"
 
+#include "power_loss.h"
+
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -26,6 +28,8 @@ static _Atomic uint64_t sync_count, sync_nanoseconds, sync_buckets[DOVETAIL_SYNC
 
 static atomic_int fault_kind, fault_passes;
 static char fault_path[256];
+/// What chance begins with.
+static uint64_t fault_seed;
 
 /// Whether this operation is the one to fail.
 static int fails(sqlite3_file *file, int kind) {
@@ -37,6 +41,24 @@ static int fails(sqlite3_file *file, int kind) {
     return atomic_fetch_sub(&fault_passes, 1) <= 0;
 }
 
+/// Whether the power is to go, so that what is not synced has to be known.
+static int loses_power(void) {
+    return atomic_load_explicit(&fault_kind, memory_order_relaxed) >= DOVETAIL_FAULT_LOSE_POWER_AT_WRITE;
+}
+
+static void lose_power(void) { dovetail_power_lose(fault_seed); }
+
+static void note_write(sqlite3_file *file, int count, sqlite3_int64 offset) {
+    const char *path = ((watched_file *)file)->path;
+    sqlite3_int64 size = 0;
+    if (path == NULL || CALL(file, xFileSize, &size) != SQLITE_OK) return;
+    int old_count = size <= offset ? 0 : size - offset < count ? (int)(size - offset) : count;
+    void *old = sqlite3_malloc(old_count + 1);
+    if (old != NULL && (old_count == 0 || CALL(file, xRead, old, old_count, offset) == SQLITE_OK))
+        dovetail_power_note(path, offset, count, old, old_count);
+    sqlite3_free(old);
+}
+
 static int watch_close(sqlite3_file *file) { return CALL(file, xClose); }
 
 static int watch_read(sqlite3_file *file, void *bytes, int count, sqlite3_int64 offset) {
@@ -46,7 +68,12 @@ static int watch_read(sqlite3_file *file, void *bytes, int count, sqlite3_int64 
 
 static int watch_write(sqlite3_file *file, const void *bytes, int count, sqlite3_int64 offset) {
     if (fails(file, DOVETAIL_FAULT_KILL_AT_WRITE)) raise(SIGKILL);
+    if (loses_power()) {
+        note_write(file, count, offset);
+        if (fails(file, DOVETAIL_FAULT_LOSE_POWER_AT_WRITE)) lose_power();
+    }
     if (fails(file, DOVETAIL_FAULT_WRITE)) return SQLITE_IOERR_WRITE;
+    if (fails(file, DOVETAIL_FAULT_FULL)) return SQLITE_FULL;
     if (fails(file, DOVETAIL_FAULT_TORN_WRITE)) {
         CALL(file, xWrite, bytes, count / 2, offset);
         return SQLITE_IOERR_WRITE;
@@ -59,11 +86,16 @@ static int watch_truncate(sqlite3_file *file, sqlite3_int64 size) { return CALL(
 static int watch_sync(sqlite3_file *file, int flags) {
     if (fails(file, DOVETAIL_FAULT_KILL_BEFORE_SYNC)) raise(SIGKILL);
     if (fails(file, DOVETAIL_FAULT_SYNC)) return SQLITE_IOERR_FSYNC;
+    if (fails(file, DOVETAIL_FAULT_LOSE_POWER_BEFORE_SYNC)) lose_power();
     struct timespec start, end;
     clock_gettime(CLOCK_MONOTONIC, &start);
     int code = CALL(file, xSync, flags);
     clock_gettime(CLOCK_MONOTONIC, &end);
     if (fails(file, DOVETAIL_FAULT_KILL_AFTER_SYNC)) raise(SIGKILL);
+    if (loses_power() && code == SQLITE_OK && ((watched_file *)file)->path != NULL) {
+        dovetail_power_synced(((watched_file *)file)->path);
+        if (fails(file, DOVETAIL_FAULT_LOSE_POWER_AFTER_SYNC)) lose_power();
+    }
     if (!((watched_file *)file)->is_wal) return code;
     uint64_t time = (uint64_t)(end.tv_sec - start.tv_sec) * 1000000000u + (uint64_t)end.tv_nsec - (uint64_t)start.tv_nsec;
     int bucket = 0;
@@ -152,5 +184,6 @@ void dovetail_disk_watch_fail(int fault, const char *path_end, int passes) {
     strncpy(fault_path, path_end, sizeof(fault_path) - 1);
     fault_path[sizeof(fault_path) - 1] = 0;
     atomic_store(&fault_passes, passes);
+    fault_seed = (uint64_t)passes;
     atomic_store_explicit(&fault_kind, fault, memory_order_release);
 }

@@ -28,6 +28,10 @@ package enum DiskWatch {
         case killAtWrite = 5
         case killBeforeSync = 6
         case killAfterSync = 7
+        case full = 8
+        case losePowerAtWrite = 9
+        case losePowerBeforeSync = 10
+        case losePowerAfterSync = 11
     }
 
     /// From now on operations of this kind fail on files whose path ends so, after `passes` of them; nil ends it. For tests, one at a time in a process.

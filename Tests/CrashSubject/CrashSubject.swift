@@ -5,7 +5,7 @@ import Foundation
 import SQLiteBinding
 import Synchronization
 
-/// A program that publishes and handles events until it is killed, and says each thing as it happens: `crash-subject FOLDER FAULT FILE PASSES`.
+/// A program that publishes and handles events until it is killed, and says each thing as it happens: `crash-subject FOLDER FAULT FILE PASSES DURABILITY`.
 ///
 /// A line is one letter, a key and a number: `t` about to be published, `a` acknowledged, `h` handled (at least once), `f` handled after failures, `e` an effect that is there.
 /// Without a fault it drains everything and ends.
@@ -21,7 +21,9 @@ struct CrashSubject {
         let fault = Int32(arguments[2]).flatMap { DiskWatch.Fault(rawValue: $0) }
         if let fault { DiskWatch.fail(fault, on: arguments[3], after: Int(arguments[4]) ?? 0) }
 
-        let store = try SQLiteStore.open(folder + "/log.db", options: .init(checkpointPages: 40, ballastBytes: 4096))
+        let durability = Durability(rawValue: arguments[5]) ?? .disk
+        let store = try SQLiteStore.open(
+            folder + "/log.db", options: .init(durability: durability, checkpointPages: 40, ballastBytes: 4096))
         let views = try store.views(module: "shop")
         try await views.migrate(
             Migrations(owner: "shop", steps: ["CREATE TABLE effects (key TEXT NOT NULL, number BIGINT NOT NULL)"]))

@@ -13,31 +13,31 @@ extension IntegrationTests {
                 (5, "shop.db-wal", 2),
             ])
         func killedAtEveryStep(_ fault: Int, _ file: String, _ stride: Int) async throws {
-            let folder = try TemporaryFolder()
-            let published = Published()
-            let (plain, failing, effects) = (DeliveryHistory(), DeliveryHistory(), DeliveryHistory())
-            var killed = 0
-            var passes = 0
-            for _ in 0..<30 {
-                let result = try await Shell.run(
-                    Checkout.program("crash-subject"), [folder.path, "\(fault)", file, "\(passes)"])
-                published.note(result.output, in: [plain, failing, effects])
-                #expect(result.status == 9 || result.status == 0, "\(result.all.suffix(2000))")
-                if result.status == 9 { killed += 1 }
-                passes += stride
-            }
-            #expect(killed >= 10, "it was killed \(killed) times")
-            let result = try await Shell.run(Checkout.program("crash-subject"), [folder.path, "0", "", "0"])
-            #expect(result.status == 0, "\(result.all.suffix(2000))")
-            published.note(result.output, in: [plain, failing, effects])
-            #expect(!result.output.contains("! "), "the log is whole: \(result.output)")
-            for (name, history) in [("plain", plain), ("failing", failing)] {
-                let findings = history.findings(.atLeastOnce)
-                #expect(findings.isEmpty, "\(name), killed by \(fault) on \(file): \(findings.prefix(5))")
-            }
-            let findings = effects.findings(.effectivelyOnce)
-            #expect(findings.isEmpty, "effects, killed by \(fault) on \(file): \(findings.prefix(5))")
-            #expect(plain.acknowledgements > 100)
+            let lives = try await Lives(fault, file, stride)
+            #expect(lives.killed >= 10, "it was killed \(lives.killed) times")
+            #expect(lives.plain.acknowledgements > 100)
+            #expect(lives.findings.isEmpty, "killed by \(fault) on \(file): \(lives.findings.prefix(5))")
+        }
+
+        @Test(
+            "The power goes at every write and every sync, and with it all or half of what was not synced: the same holds",
+            .timeLimit(.minutes(5)),
+            arguments: [
+                (9, "log.db-wal", 3), (10, "log.db-wal", 1), (11, "log.db-wal", 1), (9, "log.db", 2), (10, "log.db", 1),
+                (9, "shop.db-wal", 2),
+            ])
+        func withoutPower(_ fault: Int, _ file: String, _ stride: Int) async throws {
+            let lives = try await Lives(fault, file, stride)
+            #expect(lives.killed >= 4, "the power went \(lives.killed) times")
+            #expect(lives.plain.acknowledgements > 100)
+            #expect(lives.findings.isEmpty, "without power at \(fault) on \(file): \(lives.findings.prefix(5))")
+        }
+
+        /// What makes the test above one that can fail: who does not wait for the disk does lose events.
+        @Test("What is promised to survive the process only does not survive the power", .timeLimit(.minutes(5)))
+        func withoutPowerAndWithoutSync() async throws {
+            let lives = try await Lives(9, "log.db-wal", 40, durability: "os", rounds: 3)
+            #expect(lives.findings.contains { $0.contains("was acknowledged and never came") }, "\(lives.findings)")
         }
     }
 }
@@ -63,17 +63,41 @@ extension IntegrationTests.CrashMatrix {
     }
 }
 
-/// What the subject has said, taken into histories.
-private struct Published {
-    func note(_ output: String, in histories: [DeliveryHistory]) {
-        let (plain, failing, effects) = (histories[0], histories[1], histories[2])
+/// What the subject has said in its lives, each ended by a fault one step later than the one before, and in a last one that nothing ended.
+private struct Lives {
+    var killed = 0
+    let plain = DeliveryHistory()
+    private(set) var findings: [String] = []
+    private let failing = DeliveryHistory()
+    private let effects = DeliveryHistory()
+
+    init(_ fault: Int, _ file: String, _ stride: Int, durability: String = "disk", rounds: Int = 30) async throws {
+        let folder = try TemporaryFolder()
+        for round in 0..<rounds {
+            let result = try await Shell.run(
+                Checkout.program("crash-subject"), [folder.path, "\(fault)", file, "\(round * stride)", durability])
+            note(result.output)
+            #expect(result.status == 9 || result.status == 0, "\(result.all.suffix(2000))")
+            if result.status == 9 { killed += 1 }
+        }
+        let last = try await Shell.run(
+            Checkout.program("crash-subject"), [folder.path, "0", "", "0", durability])
+        #expect(last.status == 0, "\(last.all.suffix(2000))")
+        note(last.output)
+        for line in last.output.split(separator: "\n") where line.hasPrefix("! ") { findings.append(String(line)) }
+        findings += plain.findings(.atLeastOnce).map { "plain: \($0)" }
+        findings += failing.findings(.atLeastOnce).map { "failing: \($0)" }
+        findings += effects.findings(.effectivelyOnce).map { "effects: \($0)" }
+    }
+
+    private func note(_ output: String) {
         for line in output.split(separator: "\n") {
             let words = line.split(separator: " ")
             guard words.count == 3, let number = Int(words[2]) else { continue }
             let event = DeliveryHistory.Event(String(words[1]), number)
             switch words[0] {
-            case "t": for history in histories { history.attempting(event) }
-            case "a": for history in histories { history.acknowledged(event) }
+            case "t": for history in [plain, failing, effects] { history.attempting(event) }
+            case "a": for history in [plain, failing, effects] { history.acknowledged(event) }
             case "h": plain.delivered(event)
             case "f": failing.delivered(event)
             case "e": effects.delivered(event)

@@ -35,6 +35,13 @@ enum {
     DOVETAIL_FAULT_KILL_AT_WRITE = 5,
     DOVETAIL_FAULT_KILL_BEFORE_SYNC = 6,
     DOVETAIL_FAULT_KILL_AFTER_SYNC = 7,
+    /// A write reports that the disk is full.
+    DOVETAIL_FAULT_FULL = 8,
+    /// The power goes at a write, before a sync, after a sync: what was written to any file since its last sync is lost, or half of it, and the process
+    /// is killed. To be chosen before the files are opened.
+    DOVETAIL_FAULT_LOSE_POWER_AT_WRITE = 9,
+    DOVETAIL_FAULT_LOSE_POWER_BEFORE_SYNC = 10,
+    DOVETAIL_FAULT_LOSE_POWER_AFTER_SYNC = 11,
 };
 
 /// From now on, operations of this kind on files whose path ends so fail, after `passes` of them went well. One fault at a time; NONE ends it.
