@@ -11,6 +11,10 @@ struct EventsBench {
             if options.name == "scale" { return try await Scale.run(options, try Drafts()) }
             let store = try SQLiteStore.open(
                 options.folder + "/log.db", options: .init(durability: options.durability))
+            if options.name == "unsettled" {
+                try await Unsettled.run(store.log, options)
+                return await store.close()
+            }
             let measurement = try await measure(store.log, options)
             await store.close()
             measurement.report()

@@ -69,12 +69,14 @@ final class MemoryEvents {
     func page(after number: Int64, types: Set<String>?, limit: Int) -> EventPage {
         var page = EventPage(events: [], scanned: max(0, number))
         guard limit > 0, page.scanned < head else { return page }
+        var bytes = 0
         for event in events[Int(page.scanned)...] {
             page.scanned += 1
             guard let event else { continue }
             if let types, !types.contains(event.type) { continue }
             page.events.append(event)
-            if page.events.count == limit { break }
+            bytes += event.data.count
+            if page.events.count == limit || bytes >= EventPage.maximumBytes { break }
         }
         return page
     }

@@ -296,6 +296,25 @@ import Testing
         }
     }
 
+    @Test("Who waits for an event is woken by it, whenever exactly it comes", .timeLimit(.minutes(1)))
+    func fetchingMeetsArriving() async throws {
+        let queue = PullQueue(ackWithin: .seconds(30))
+        let log = try MemoryStore().log
+        for number in 1...2000 {
+            _ = try await log.publish([EventDraft(type: "a", key: "k", source: "t", data: [])])
+            let event = try #require(try await log.events(after: Int64(number - 1), types: nil, limit: 1).events.first)
+            let handling = Task.detached {
+                try await queue.handle(
+                    event, Delivery(subscription: "s", attempt: 1, deadline: .now + .seconds(30)))
+            }
+            let start = MonotonicTime.now
+            let fetched = try await queue.fetch(1, wait: .seconds(20))
+            #expect(MonotonicTime.now - start < .seconds(10), "it slept through the event's coming")
+            #expect(queue.acknowledge(fetched.map(\.token)).isEmpty)
+            try await handling.value
+        }
+    }
+
     @Test("A client fetches from its own subscriptions only, and what it sends is checked")
     func pullingByOthers() async throws {
         try await withDoor { door, _, _ in

@@ -24,7 +24,7 @@ public protocol EventLog: Database {
     /// where it was expected. Events whose ids are all there already are a duplicate: success, nothing changed, the original positions.
     func enqueue(_ appends: [Append]) throws -> Ticket<Appended>
 
-    /// Events with numbers above `number`, in order, at most `limit`; of the given types only, if any are given.
+    /// Events with numbers above `number`, in order, at most `limit` and about ``EventPage/maximumBytes``; of the given types only, if any are given.
     ///
     /// The page says how far it looked, so that a reader of few types moves on past the rest. Never shows an event that is not durable.
     func events(after number: Int64, types: Set<String>?, limit: Int) async throws -> EventPage
@@ -53,6 +53,9 @@ public protocol EventLog: Database {
 
 /// Some events in order, and how far the log was looked through for them.
 public struct EventPage: Sendable {
+    /// A page ends with the event whose payload takes it to so many bytes: whatever events weigh, a reader can bear a page.
+    public static let maximumBytes = 8 << 20
+
     /// The events.
     public var events: [StoredEvent]
     /// Every event up to this number was looked at.

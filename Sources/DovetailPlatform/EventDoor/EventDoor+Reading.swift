@@ -138,8 +138,6 @@ actor SelectiveReader {
 
     /// A reader who wants little of a long log is told in between how far it was looked through.
     private static let longestScan = Duration.seconds(1)
-    /// How many bytes of payloads are told at once, about.
-    private static let mostBytes = 8 << 20
 
     /// The next events, at most `limit`; waits for the first until `deadline`. Fewer, or none, where a second of looking found no more. Nil once the process shuts down.
     func page(_ limit: Int, until deadline: MonotonicTime) async throws -> [StoredEvent]? {
@@ -161,7 +159,7 @@ actor SelectiveReader {
             scanned = page.scanned
             events += page.events.filter { allowed.wants($0) && wanted.wants($0) && !$0.hasExpired }
             let bytes = events.reduce(0) { $0 + $1.data.count }
-            if events.count == limit || bytes >= SelectiveReader.mostBytes { return events }
+            if events.count == limit || bytes >= EventPage.maximumBytes { return events }
         }
     }
 }

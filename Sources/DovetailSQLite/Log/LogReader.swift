@@ -8,8 +8,6 @@ final class LogReader {
     private static let columns = "position, type, stream, version, committed_at, checksum, id, key, attributes, data"
     /// How many rows one read looks through at most: some 5 ms, so that the WAL can be checkpointed in between.
     private static let window: Int64 = 16_384
-    /// How many bytes of payloads a page has at most, but for the last event: events may be large.
-    private static let pageBytes = 8 << 20
 
     private let path: String
     private let identity: (log: UniqueID, epoch: Int)
@@ -52,7 +50,7 @@ final class LogReader {
             let next = try event(page, kind)
             bytes += next.data.count
             events.append(next)
-            if events.count == limit || bytes >= LogReader.pageBytes {
+            if events.count == limit || bytes >= EventPage.maximumBytes {
                 return EventPage(events: events, scanned: page.integer(0))
             }
         }

@@ -235,6 +235,14 @@ public enum EventLogConformance {
             let beyond = try await log.events(after: 301, types: nil, limit: 5)
             try expect(beyond.events.isEmpty && beyond.scanned == 301, "nothing lies beyond the head")
         },
+        ConformanceCheck("large events come in pages that a reader can bear, and none is passed over") { store in
+            let large = String(repeating: "x", count: 1 << 20)
+            for number in 0..<20 { _ = try await store.log.publish([draft("k\(number)", data: large)]) }
+            let page = try await store.log.events(after: 0, types: nil, limit: 1000)
+            let bytes = page.events.reduce(0) { $0 + $1.data.count }
+            try expect(bytes <= EventPage.maximumBytes + large.utf8.count, "a page of \(bytes) bytes")
+            try expectEqual(try await all(store.log, limit: 1000).map(\.key), (0..<20).map { "k\($0)" }, "events")
+        },
         ConformanceCheck("a stream is read from a version on, in order, at most as many as asked") { store in
             let log = store.log
             for number in 0..<10 {
