@@ -76,7 +76,7 @@ import Testing
         section("gateway: { node: mian }", "18: gateway.node: no node is named \"mian\"; did you mean 'main'?"),
         section(
             "gateway: { node: main, tls: {} }",
-            "24: gateway.tls: 'tls' is not supported yet (TLS at the gateway's own door; put a proxy that ends TLS in front of it); leave it out"
+            "29: gateway.tls: 'certificates' is missing: expected a list of at least 1, each { chain: …, key: … }"
         ),
         section(
             "telemetry: { otlp: { endpoint: x } }",
@@ -99,15 +99,28 @@ import Testing
             "32: gateway.listen: the gateway listens on TCP, not on a Unix socket"),
         section(
             "upstreams: { legacy: { servers: [ftp://host] } }",
-            "34: upstreams.legacy.servers[0]: expected a URL such as http://10.0.0.5:3000, without a path (https is not supported yet) or a URL with a weight: { url: …, weight: 2 }, found \"ftp://host\""
+            "34: upstreams.legacy.servers[0]: expected a URL such as http://10.0.0.5:3000, without a path or a URL with a weight: { url: …, weight: 2 }, found \"ftp://host\""
         ),
         section(
             "upstreams: { legacy: { servers: [http://a, http://a/] } }",
             "33: upstreams.legacy.servers: the server http://a:80 is there twice; give it a weight instead"),
         section(
             "upstreams: { legacy: { servers: [http://a], loadBalancing: random } }",
-            "60: upstreams.legacy.loadBalancing: expected one of round-robin, least-request (peak-ewma, consistent-hash: not supported yet), found \"random\""
+            "60: upstreams.legacy.loadBalancing: expected one of round-robin, least-request, peak-ewma, consistent-hash, found \"random\""
         ),
+        section(
+            "upstreams: { legacy: { servers: [http://a], hashBy: path } }",
+            "53: upstreams.legacy.hashBy: only loadBalancing: consistent-hash asks for a key"),
+        section(
+            "upstreams: { legacy: { servers: [http://a, https://b] } }",
+            "33: upstreams.legacy.servers: the servers are all https or all http"),
+        section(
+            "upstreams: { legacy: { servers: [http://a], healthCheck: { path: /, statuses: 399-200 } } }",
+            "79: upstreams.legacy.healthCheck.statuses: expected a status or a range such as 200-399, found \"399-200\""
+        ),
+        section(
+            "upstreams: { legacy: { servers: [http://a], outlierEjection: { time: 10m } } }",
+            "62: upstreams.legacy.outlierEjection: the longest time is shorter than the first"),
         section(
             "upstreams: { legacy: { servers: [http://a], policy: slow } }",
             "53: upstreams.legacy.policy: no policy is named \"slow\""),
@@ -144,10 +157,12 @@ import Testing
     static let routes = [
         route(
             "{ path: /a, authentication: users }",
-            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', found none of them"),
+            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', 'split', 'redirect', found none of them"
+        ),
         route(
             "{ path: /a, authentication: users, upstream: legacy, contract: a@1 }",
-            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', found 'contract' and 'upstream'"),
+            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', 'split', 'redirect', found 'contract' and 'upstream'"
+        ),
         route(
             "{ path: /a, authentication: user, upstream: legacy }",
             "35: gateway.routes[0].authentication: no authenticator is named \"user\"; did you mean 'users'?"),
@@ -158,6 +173,22 @@ import Testing
             "{ path: /a, authentication: none, upstream: legacy, rateLimit: { rate: 1/s, by: principal } }",
             "87: gateway.routes[0].rateLimit.by: callers of a route without authentication have no principal; limit by address"
         ),
+        route(
+            "{ path: /a, authentication: none, split: { legacy: 9, canary: 1 } }",
+            "69: gateway.routes[0].split.canary: no upstream is named \"canary\""),
+        route(
+            "{ path: /a, authentication: none, split: { legacy: 0 } }",
+            "48: gateway.routes[0].split: with weights of zero nothing goes anywhere"),
+        route(
+            "{ path: /a, authentication: none, redirect: { status: 304 } }",
+            "61: gateway.routes[0].redirect.status: 304 does not send callers elsewhere; use 301, 302, 303, 307 or 308"),
+        route(
+            "{ path: /a, authentication: none, upstream: legacy, addresses: { allow: 10.0.0.0/33 } }",
+            "79: gateway.routes[0].addresses.allow: expected an address or a range such as 10.0.0.0/8, found \"10.0.0.0/33\""
+        ),
+        route(
+            "{ path: /a, authentication: none, upstream: legacy, requestHeaders: { set: { Host: a } } }",
+            "82: gateway.routes[0].requestHeaders.set: the header 'Host' is the gateway's own to write"),
         route(
             "{ path: /a, authentication: none, upstream: legacy, cache: { maxAge: 30s } }",
             "59: gateway.routes[0].cache: 'cache' is not supported yet (answers kept at the gateway); leave it out"),

@@ -79,6 +79,21 @@ import Testing
             minimal("admin: { listen: \"${ADMIN:-unix:x}\" }"),
             minimal("policies: { a: { retry: none, circuitBreaker: { failureRate: 0.25 } } }"),
             minimal("upstreams: { a: { servers: [\"http://[::1]:80/\"], waiting: 0 } }"),
+            minimal(
+                "upstreams: { a: { servers: [\"https://a\"], tls: { serverName: b }, loadBalancing: consistent-hash, hashBy: \"header:x\", healthCheck: { path: /, statuses: 200 } } }"
+            ),
+            minimal(
+                """
+                gateway:
+                  node: main
+                  tls: { certificates: [{ chain: a.pem, key: a.key }] }
+                  routes:
+                    - { path: /a, authentication: none, split: { a: 1 }, headers: { X-Beta: "1" }, query: { "a b": "*" } }
+                    - { path: /b, authentication: none, redirect: { scheme: https, host: "a.example:8443", status: 301 } }
+                    - { path: /c, authentication: none, upstream: a, addresses: { allow: [10.0.0.0/8, "::1"] } }
+                    - { path: /d, authentication: none, upstream: a, responseHeaders: { set: { Sunset: "x" }, remove: server } }
+                upstreams: { a: { servers: ["http://a"] } }
+                """),
             minimal("gateway: { node: main, limits: { maxBody: 1024 }, cors: { allowOrigins: \"*\", maxAge: 0s } }"),
         ]
         for text in good { #expect(issues(in: text) == []) }
@@ -93,7 +108,7 @@ import Testing
             sketch.replacing("contract: orders@1", with: "host: a"),
             sketch.replacing("15s", with: "15"), sketch.replacing("50%", with: "many"),
             sketch.replacing("ES256", with: "none"),
-            sketch.replacing("attempts: 3", with: "attempts: 0"), sketch.replacing("least-request", with: "peak-ewma"),
+            sketch.replacing("attempts: 3", with: "attempts: 0"), sketch.replacing("least-request", with: "fastest"),
             minimal("telemetry: { otlp: {} }"), minimal("nodes: { 1a: {} }"),
             minimal("upstreams: { a: { servers: [] } }"),
         ]

@@ -33,6 +33,8 @@ public struct GatewayConfiguration: Sendable {
 
     /// Where to listen. Fixed for the life of a gateway.
     public var listen: Listen
+    /// How it speaks TLS; nil for clear text. Whether it does is fixed for the life of a gateway, its certificates are not.
+    public var tls: ListenerTLS?
     /// What is reachable. Nothing else is.
     public var routes: [Route]
     /// The upstreams that routes name.
@@ -103,6 +105,24 @@ public struct GatewayConfiguration: Sendable {
                 throw GatewayConfigurationError(
                     "upstream '\(upstream.name)' needs a pool and a connect timeout above zero")
             }
+            if let ejection = upstream.outlierEjection,
+                ejection.consecutiveFailures < 1 || ejection.time <= .zero || ejection.longestTime < ejection.time
+            {
+                throw GatewayConfigurationError(
+                    "upstream '\(upstream.name)' leaves servers out after no failure or for no time")
+            }
+            if let check = upstream.healthCheck,
+                !check.path.hasPrefix("/") || !check.path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+                    || check.interval <= .zero || check.timeout <= .zero || check.healthyAfter < 1
+                    || check.unhealthyAfter < 1
+            {
+                throw GatewayConfigurationError(
+                    "upstream '\(upstream.name)' has a health check without a path, or with a time or count of zero")
+            }
+            for server in upstream.servers where !(1...1000).contains(server.weight) {
+                throw GatewayConfigurationError(
+                    "upstream '\(upstream.name)' has a weight of \(server.weight), which is not between 1 and 1000")
+            }
             for server in upstream.servers where !(1...65_535).contains(server.port) || server.host.isEmpty {
                 throw GatewayConfigurationError(
                     "upstream '\(upstream.name)' has the server '\(server.host):\(server.port)', which is no address")
@@ -117,8 +137,26 @@ public struct GatewayConfiguration: Sendable {
         for method in route.methods where !Method.allCases.contains(where: { $0.request == method }) {
             throw refuse("takes the method \(method.rawValue), which is not supported")
         }
-        if case .http(let name) = route.destination, !upstreams.contains(where: { $0.name == name }) {
+        for name in route.destination.upstreams where !upstreams.contains(where: { $0.name == name }) {
             throw refuse("goes to the upstream '\(name)', which is not configured")
+        }
+        switch route.destination {
+        case .split(let weights):
+            guard !weights.isEmpty, weights.values.allSatisfy({ (0...1_000_000).contains($0) }),
+                weights.values.contains(where: { $0 > 0 })
+            else { throw refuse("is split by weights that are below zero, or all zero") }
+        case .redirect(let redirect):
+            guard [301, 302, 303, 307, 308].contains(redirect.status) else {
+                throw refuse(
+                    "redirects with the status \(redirect.status), which is none of 301, 302, 303, 307 and 308")
+            }
+            guard ((redirect.scheme ?? "") + (redirect.host ?? "")).utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+                throw refuse("redirects to a scheme or host that is none")
+            }
+        case .http, .handler: break
+        }
+        if let flaw = route.requestHeaders?.flaw ?? route.responseHeaders?.flaw {
+            throw refuse("edits headers: \(flaw)")
         }
         if case .named(let name) = route.authentication, authenticators[name] == nil {
             throw refuse("asks for the authenticator '\(name)', which is not configured")

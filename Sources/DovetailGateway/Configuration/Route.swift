@@ -2,6 +2,17 @@ import DovetailCore
 import DovetailResilience
 import HTTPTypes
 
+extension Route.Destination {
+    /// The upstreams that it names.
+    var upstreams: [String] {
+        switch self {
+        case .http(let name): [name]
+        case .split(let weights): weights.keys.sorted()
+        case .redirect, .handler: []
+        }
+    }
+}
+
 /// One thing that is reachable through the gateway: which requests, under which rules, to where.
 public struct Route: Sendable {
     /// Who may use a route. Said in words, never defaulted.
@@ -50,6 +61,10 @@ public struct Route: Sendable {
     public enum Destination: Sendable {
         /// To the upstream of this name.
         case http(String)
+        /// To one of several upstreams, drawn for each request by these weights.
+        case split([String: Int])
+        /// Nowhere: the client is told another place.
+        case redirect(Redirect)
         /// To a handler in this process, without a socket.
         case handler(any RawHandler)
     }
@@ -62,6 +77,14 @@ public struct Route: Sendable {
     public var methods: Set<HTTPRequest.Method>
     /// The paths it takes.
     public var path: PathPattern
+    /// What a request has to say besides; of routes with the same path the one with the most conditions comes first.
+    public var conditions: [RouteCondition] = []
+    /// From where it may be used; nil for from everywhere.
+    public var addresses: AddressFilter?
+    /// Changes to the request's fields, for an upstream.
+    public var requestHeaders: HeaderEdits?
+    /// Changes to the fields of an upstream's answer.
+    public var responseHeaders: HeaderEdits?
     /// Who may use it.
     public var authentication: Authentication
     /// Scopes that the principal must have, all of them.

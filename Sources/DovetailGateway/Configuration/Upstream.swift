@@ -8,20 +8,87 @@ public struct Upstream: Sendable {
         public var host: String
         /// The port.
         public var port: Int
+        /// Its share beside the others'.
+        public var weight: Int
 
         /// A server.
-        public init(host: String, port: Int) {
+        public init(host: String, port: Int, weight: Int = 1) {
             self.host = host
             self.port = port
+            self.weight = weight
         }
     }
 
     /// How a server is chosen.
     public enum LoadBalancing: Sendable, Hashable {
-        /// Each in turn.
+        /// What a key is made of.
+        public enum Key: Sendable, Hashable {
+            /// The client's address.
+            case address
+            /// The principal; the address of who has none.
+            case principal
+            /// The path.
+            case path
+            /// A header field's value; the address of who sends none.
+            case header(String)
+        }
+
+        /// Each in turn, as often as its weight says.
         case roundRobin
-        /// The one with fewer requests in flight of two drawn at random.
+        /// The one with fewer requests in flight, by its weight, of two drawn at random.
         case leastRequest
+        /// The one of two drawn at random that would answer sooner, by its latest answers and what it has in flight.
+        case peakLatency
+        /// Always the same for a key, as long as it is there.
+        case consistentHash(Key)
+    }
+
+    /// When a server is left out for a while because of its answers.
+    public struct OutlierEjection: Sendable, Hashable {
+        /// Failures in a row that are too many: no connection, no answer, or a 500, 502, 503 or 504.
+        public var consecutiveFailures: Int
+        /// How long it is left out the first time; the second time twice as long, and so on.
+        public var time: Duration
+        /// How long at most.
+        public var longestTime: Duration
+
+        /// Five in a row, for ten seconds, at most five minutes.
+        public init(
+            consecutiveFailures: Int = 5, time: Duration = .seconds(10), longestTime: Duration = .seconds(300)
+        ) {
+            self.consecutiveFailures = consecutiveFailures
+            self.time = time
+            self.longestTime = longestTime
+        }
+    }
+
+    /// Requests that find out whether a server is well.
+    public struct HealthCheck: Sendable, Hashable {
+        /// What is asked for, by GET.
+        public var path: String
+        /// The statuses of one who is well.
+        public var statuses: ClosedRange<Int>
+        /// From one request to the next.
+        public var interval: Duration
+        /// How long an answer may take.
+        public var timeout: Duration
+        /// So many answers in a row that say so make a server well again.
+        public var healthyAfter: Int
+        /// So many failures in a row, and it is asked nothing else.
+        public var unhealthyAfter: Int
+
+        /// A check every 5 s.
+        public init(
+            path: String, statuses: ClosedRange<Int> = 200...399, interval: Duration = .seconds(5),
+            timeout: Duration = .seconds(2), healthyAfter: Int = 2, unhealthyAfter: Int = 3
+        ) {
+            self.path = path
+            self.statuses = statuses
+            self.interval = interval
+            self.timeout = timeout
+            self.healthyAfter = healthyAfter
+            self.unhealthyAfter = unhealthyAfter
+        }
     }
 
     /// The name that routes use.
@@ -30,6 +97,12 @@ public struct Upstream: Sendable {
     public var servers: [Server]
     /// How a server is chosen.
     public var loadBalancing: LoadBalancing
+    /// When a server is left out because of its answers; nil for never.
+    public var outlierEjection: OutlierEjection?
+    /// How servers are asked whether they are well; nil for not at all.
+    public var healthCheck: HealthCheck?
+    /// How TLS is spoken to its servers; nil for clear text.
+    public var tls: UpstreamTLS?
     /// How long one attempt to connect may take.
     public var connectTimeout: Duration
     /// Connections to each server from each event loop at most. Requests beyond wait their turn until their timeout.
@@ -49,6 +122,7 @@ public struct Upstream: Sendable {
     /// An upstream with the defaults of a network nearby.
     public init(
         name: String, servers: [Server], loadBalancing: LoadBalancing = .roundRobin,
+        outlierEjection: OutlierEjection? = .init(), healthCheck: HealthCheck? = nil,
         connectTimeout: Duration = .seconds(1), poolSize: Int = 256, maximumWaiting: Int = 1024,
         idleTimeout: Duration = .seconds(50), circuitBreaker: CircuitBreakerPolicy? = .init(),
         retry: UpstreamRetry? = .init(), isFellow: Bool = false
@@ -56,6 +130,8 @@ public struct Upstream: Sendable {
         self.name = name
         self.servers = servers
         self.loadBalancing = loadBalancing
+        self.outlierEjection = outlierEjection
+        self.healthCheck = healthCheck
         self.connectTimeout = connectTimeout
         self.poolSize = poolSize
         self.maximumWaiting = maximumWaiting
@@ -68,6 +144,7 @@ public struct Upstream: Sendable {
     /// Whether `other` says the same, so that pools, breaker and budget can go on.
     func isSame(as other: Upstream) -> Bool {
         name == other.name && servers == other.servers && loadBalancing == other.loadBalancing
+            && tls == other.tls && outlierEjection == other.outlierEjection && healthCheck == other.healthCheck
             && connectTimeout == other.connectTimeout && poolSize == other.poolSize
             && maximumWaiting == other.maximumWaiting && idleTimeout == other.idleTimeout && retry == other.retry
             && isFellow == other.isFellow && Upstream.isSame(circuitBreaker, other.circuitBreaker)

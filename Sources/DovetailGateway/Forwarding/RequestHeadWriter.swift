@@ -44,7 +44,7 @@ extension Exchange {
             output.writeDecimal(Int(max(0, (deadline.nanoseconds - now.nanoseconds) / 1_000_000)))
             output.writeStaticString("\r\n")
         }
-        if case .pool(let pool) = route?.destination, pool.upstream.isFellow {
+        if let pool, pool.upstream.isFellow {
             if let principal {
                 output.writeStaticString("dovetail-principal: ")
                 output.writeBytes(principal.header)
@@ -88,9 +88,12 @@ extension Exchange {
 
     private func writeFields(into output: inout ByteBuffer, _ bytes: UnsafeRawBufferPointer) {
         var runStart = -1
+        let edits = route?.requestHeaders
         for index in fields.indices {
             let field = fields[index]
-            let forwards = isForwarded(field.known) && !(head.nominatesFields && isNominated(field, bytes))
+            let forwards =
+                isForwarded(field.known) && !(head.nominatesFields && isNominated(field, bytes))
+                && !(edits?.drops(bytes[field.name]) ?? false)
             if forwards {
                 if runStart < 0 { runStart = Int(field.name.start) }
             } else if runStart >= 0 {
@@ -100,6 +103,7 @@ extension Exchange {
         }
         // The last line's CRLF is followed by the head's own.
         if runStart >= 0 { output.writeBytes(bytes[ByteRange(runStart, bytes.count - 2)]) }
+        if let edits { output.writeBytes(edits.lines) }
     }
 
     private func isNominated(_ field: HeaderField, _ bytes: UnsafeRawBufferPointer) -> Bool {

@@ -15,13 +15,15 @@ extension Exchange {
         output.writeStaticString("\r\n")
         let ownsCORS = route?.cors != nil
         var runStart = -1
+        let edits = route?.responseHeaders
         for field in fields {
-            let forwards: Bool
+            var forwards: Bool
             switch field.known {
             case .contentLength, .transferEncoding, .connection, .hopByHop, .correlationID: forwards = false
             case .accessControl: forwards = !ownsCORS
             default: forwards = !(response.nominatesFields && bytes.connectionNominates(field.name, in: fields))
             }
+            if forwards, let edits, edits.drops(bytes[field.name]) { forwards = false }
             if forwards {
                 if runStart < 0 { runStart = Int(field.name.start) }
             } else if runStart >= 0 {
@@ -30,6 +32,7 @@ extension Exchange {
             }
         }
         if runStart >= 0 { output.writeBytes(bytes[ByteRange(runStart, bytes.count - 2)]) }
+        if let edits { output.writeBytes(edits.lines) }
         switch framing {
         case .length(let length): writeContentLength(length, into: &output)
         case .chunked: output.writeStaticString("transfer-encoding: chunked\r\n")

@@ -5,8 +5,9 @@ import NIOCore
 ///
 /// Requests of a pipeline are served one after the other. Reading stops while too much waits to be used, so that a client is
 /// never buffered beyond ``readAhead``.
-final class ClientConnection: ChannelInboundHandler {
+final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private enum Phase {
@@ -47,13 +48,21 @@ final class ClientConnection: ChannelInboundHandler {
     let deadlineTimer = WheelTimer()
     /// The client's address, without its port.
     private(set) var address = ""
+    /// The same as bytes, for filters; worked out when one asks.
+    private(set) lazy var addressBytes = AddressRange.bytes(of: address)
+    /// Whether the client came over TLS.
+    let isSecure: Bool
+    /// Whether it is one stream of an HTTP/2 connection.
+    private let isStream: Bool
     /// `x-forwarded-for` and `x-forwarded-proto`, the same for each request of a connection.
     private(set) var forwardedFields: [UInt8] = []
     /// Whether the connection goes on after the present answer.
     private(set) var keepsAlive = true
 
-    init(worker: Worker) {
+    init(worker: Worker, isSecure: Bool, isStream: Bool = false) {
         self.worker = worker
+        self.isSecure = isSecure
+        self.isStream = isStream
         timer.onFire = { [unowned self] in timedOut() }
         deadlineTimer.onFire = { [unowned self] in exchange?.deadlineReached() }
     }
@@ -72,7 +81,8 @@ final class ClientConnection: ChannelInboundHandler {
     private func opened(_ context: ChannelHandlerContext) {
         guard forwardedFields.isEmpty else { return }
         address = context.channel.remoteAddress?.ipAddress ?? "unknown"
-        forwardedFields = Array("x-forwarded-for: \(address)\r\nx-forwarded-proto: http\r\n".utf8)
+        forwardedFields = Array(
+            "x-forwarded-for: \(address)\r\nx-forwarded-proto: \(isSecure ? "https" : "http")\r\n".utf8)
         worker.opened(self)
         worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
         read()
@@ -96,7 +106,27 @@ final class ClientConnection: ChannelInboundHandler {
         var data = unwrapInboundIn(data)
         guard phase != .lingering, phase != .closed else { return }
         if inbound.readableBytes == 0 { inbound = data } else { inbound.writeBuffer(&data) }
+        if !hasServed, !isSecure, !isStream, inbound.readableBytesView.starts(with: ClientConnection.preface) {
+            return becomeHTTP2(context)
+        }
         process()
+    }
+
+    /// How HTTP/2 begins (RFC 9113 3.4); no HTTP/1.1 request does.
+    private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+
+    private func becomeHTTP2(_ context: ChannelHandlerContext) {
+        let bytes = inbound
+        inbound = ByteBuffer()
+        do {
+            try ClientPipeline.addHTTP2(context.channel, worker, isSecure: false)
+        } catch {
+            return context.close(promise: nil)
+        }
+        context.fireChannelActive()
+        context.fireChannelRead(wrapInboundOut(bytes))
+        context.fireChannelReadComplete()
+        context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {

@@ -12,6 +12,9 @@ final class CompiledRoute {
 
     enum Destination {
         case pool(UpstreamPool)
+        /// Each with the sum of its weight and those before it.
+        case split([(pool: UpstreamPool, upTo: Int)])
+        case redirect(Redirect)
         case handler(any RawHandler)
     }
 
@@ -20,6 +23,9 @@ final class CompiledRoute {
     let maximumBodyBytes: Int
     let isIdempotent: Bool?
     let rewrite: Rewrite
+    let addresses: AddressFilter?
+    let requestHeaders: CompiledHeaderEdits?
+    let responseHeaders: CompiledHeaderEdits?
     let destination: Destination
     let cors: CompiledCORS?
     let limit: CompiledLimit?
@@ -36,6 +42,9 @@ final class CompiledRoute {
         maximumBodyBytes = route.maximumBodyBytes
         isIdempotent = route.isIdempotent
         scopes = route.scopes
+        addresses = route.addresses
+        requestHeaders = route.requestHeaders.map(CompiledHeaderEdits.init)
+        responseHeaders = route.responseHeaders.map(CompiledHeaderEdits.init)
         counters = worker.counters(forRoute: route.id)
         rewrite =
             switch route.rewrite {
@@ -44,14 +53,23 @@ final class CompiledRoute {
                 .template(try RewriteTemplate(text, captures: route.path.captures, route: route.id))
             case .stripPrefix(let prefix): .stripPrefix(prefix.utf8.count)
             }
-        switch route.destination {
-        case .handler(let handler): destination = .handler(handler)
-        case .http(let name):
+        func pool(_ name: String) throws(GatewayConfigurationError) -> UpstreamPool {
             guard let pool = pools[name] else {
                 throw GatewayConfigurationError(
                     "route '\(route.id)' goes to the upstream '\(name)', which is not configured")
             }
-            destination = .pool(pool)
+            return pool
+        }
+        switch route.destination {
+        case .handler(let handler): destination = .handler(handler)
+        case .redirect(let redirect): destination = .redirect(redirect)
+        case .http(let name): destination = .pool(try pool(name))
+        case .split(let weights):
+            var parts: [(pool: UpstreamPool, upTo: Int)] = []
+            for (name, weight) in weights.sorted(by: { $0.key < $1.key }) where weight > 0 {
+                parts.append((try pool(name), (parts.last?.upTo ?? 0) + weight))
+            }
+            destination = .split(parts)
         }
         cors = (route.cors ?? configuration.cors).map { CompiledCORS($0, methods: MethodSet(route)) }
         limit = route.rateLimit.map { CompiledLimit($0, limiter: worker.shared.limiter(for: route.id, limit: $0)) }

@@ -21,6 +21,7 @@ extension Exchange {
     func attempt(_ pool: UpstreamPool) {
         guard !isOver else { return }
         attempts += 1
+        attemptStarted = .now
         guard admit(to: pool) else { return }
         pool.acquire(for: self)
     }
@@ -44,7 +45,7 @@ extension Exchange {
     func keepForReplay(_ slice: ByteBuffer) {
         guard var kept = replay else { return }
         replay = nil
-        guard case .pool(let pool) = route?.destination, let retry = pool.upstream.retry, isIdempotent,
+        guard let retry = pool?.upstream.retry, isIdempotent,
             kept.readableBytes + slice.readableBytes <= retry.replayBytes
         else { return }
         kept.writeImmutableBuffer(slice)
@@ -78,7 +79,11 @@ extension Exchange {
         failedServer = server
         worker.counters.upstreamErrors[pool.upstream.name, default: 0] += 1
         if case .unreachable = failure { report(.connectFailure) }
-        if case .stale = failure { permit = nil }
+        if case .stale = failure {
+            permit = nil
+        } else {
+            pool.observe(server, isFailure: true, since: attemptStarted)
+        }
         report(.failure)
         if let wait = waitBeforeRetry(after: failure, pool) { return retry(in: wait, pool) }
         switch failure {
@@ -103,6 +108,7 @@ extension Exchange {
         responder = .none
         failedServer = connection.server
         report(status: status)
+        pool.observe(connection.server, isFailure: true, since: attemptStarted)
         connection.abandon()
         self.retry(in: wait, pool)
         return true

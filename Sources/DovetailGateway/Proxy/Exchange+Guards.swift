@@ -27,8 +27,11 @@ extension Exchange {
 
     /// An answer's status as the breaker sees it: a server that says it cannot is failing, whatever else it says is its health.
     func report(status: Int) {
-        report([500, 502, 503, 504].contains(status) ? .failure : .success)
+        report(Exchange.isFailure(status) ? .failure : .success)
     }
+
+    /// Whether an answer's status says that the server, not the request, is to blame.
+    static func isFailure(_ status: Int) -> Bool { status >= 500 && [500, 502, 503, 504].contains(status) }
 
     func rejectOverload() {
         var problem = Problem("overloaded", status: 503, detail: "too many requests wait for the service")

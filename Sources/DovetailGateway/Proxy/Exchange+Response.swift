@@ -11,6 +11,10 @@ extension Exchange {
     func responseHead(_ response: ResponseHead, fields: [HeaderField], bytes: UnsafeRawBufferPointer) {
         status = response.status
         report(status: response.status)
+        if case .upstream(let connection) = responder {
+            connection.pool.observe(
+                connection.server, isFailure: Exchange.isFailure(response.status), since: attemptStarted)
+        }
         responseFraming = clientFraming(response.framing)
         if responseFraming == .untilClose { client.stopKeepingAlive() }
         if !client.requestIsComplete { client.stopKeepingAlive() }

@@ -25,6 +25,8 @@ final class Exchange {
     private(set) var deadline: MonotonicTime?
     private(set) var route: CompiledRoute?
     private(set) var captures = Router.Captures()
+    /// Where it is forwarded to, once that is chosen.
+    private(set) var pool: UpstreamPool?
     private(set) var originGrant: CompiledCORS.Grant?
     var principal: VerifiedPrincipal?
     var limitReport: LimitReport?
@@ -37,6 +39,7 @@ final class Exchange {
     var responseFraming = BodyFraming.none
 
     var attempts = 0
+    var attemptStarted = MonotonicTime(nanoseconds: 0)
     /// Changes with each wait for a connection, so that one that comes too late is known for it.
     var ticket = 0
     var failedServer: Int?
@@ -93,14 +96,16 @@ final class Exchange {
             self.deadline = deadline
             worker.schedule(client.deadlineTimer, at: deadline)
         }
-        guard limitByAddress() else { return }
+        guard admitAddress(), limitByAddress() else { return }
         guard let authenticator = route.authenticator else { return authenticated() }
         authenticate(with: authenticator)
     }
 
     private func match(_ method: Method) -> Router.Match {
         headBytes.withUnsafeReadableBytes { bytes in
-            snapshot.router.match(method, host: bytes[head.host], bytes: bytes, path: head.path, captures: &captures)
+            snapshot.router.match(
+                method, host: bytes[head.host], bytes: bytes, path: head.path, query: head.query, fields: fields,
+                captures: &captures)
         }
     }
 
@@ -125,11 +130,37 @@ final class Exchange {
         guard let route, !isOver else { return }
         guard authorise(for: route), limitByPrincipal() else { return }
         switch route.destination {
-        case .pool(let pool): attempt(pool)
+        case .pool(let pool): forward(to: pool)
+        case .split(let parts):
+            let place = Int.random(in: 0..<max(1, parts.last?.upTo ?? 1), using: &worker.random)
+            if let part = parts.first(where: { place < $0.upTo }) { forward(to: part.pool) }
+        case .redirect(let redirect): self.redirect(redirect)
         case .handler(let handler):
             responder = .handler(HandlerCall(handler, exchange: self))
             askForBody()
             client.pumpBody()
+        }
+    }
+
+    private func forward(to pool: UpstreamPool) {
+        self.pool = pool
+        attempt(pool)
+    }
+
+    /// What decides which server a request goes to, where a key does.
+    func balancingKey(_ key: Upstream.LoadBalancing.Key) -> UInt64 {
+        headBytes.withUnsafeReadableBytes { bytes in
+            switch key {
+            case .address: return Balancer.hash(client.address.utf8)
+            case .principal: return Balancer.hash((principal?.principal.subject ?? client.address).utf8)
+            case .path: return Balancer.hash(bytes[head.path])
+            case .header(let name):
+                let name = name.utf8.map(lowercased)
+                let field = fields.first { field in
+                    field.name.count == name.count && zip(bytes[field.name], name).allSatisfy { lowercased($0) == $1 }
+                }
+                return field.map { Balancer.hash(bytes[$0.value]) } ?? Balancer.hash(client.address.utf8)
+            }
         }
     }
 
@@ -223,6 +254,9 @@ final class Exchange {
         guard !isOver else { return }
         worker.counters.timeouts += 1
         report(.failure)
+        if status == 0, case .upstream(let connection) = responder {
+            connection.pool.observe(connection.server, isFailure: true, since: attemptStarted)
+        }
         cancelResponder()
         guard status == 0 else { return fail() }
         reject(.timeout, Problem("deadline-exceeded", status: 504, detail: "no answer came within the route's timeout"))

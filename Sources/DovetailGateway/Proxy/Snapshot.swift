@@ -29,7 +29,7 @@ final class Snapshot {
             if let pool = previous.pools[upstream.name], pool.upstream.isSame(as: upstream) {
                 pools[upstream.name] = pool
             } else {
-                pools[upstream.name] = UpstreamPool(upstream, worker: worker)
+                pools[upstream.name] = try UpstreamPool(upstream, worker: worker)
             }
         }
         var routes: [CompiledRoute] = []

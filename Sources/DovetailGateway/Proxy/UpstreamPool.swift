@@ -2,6 +2,7 @@ import DovetailCore
 import DovetailResilience
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// One loop's connections to an upstream, and the requests that wait for one.
 final class UpstreamPool {
@@ -22,14 +23,18 @@ final class UpstreamPool {
     private var servers: [Server]
     private var waiting: [(exchange: Exchange, ticket: Int)] = []
     private var waitingStart = 0
-    private var turn = 0
+    private var balancer: Balancer
+    private let tls: NIOSSLContext?
     private var isRetired = false
     private let sweep = WheelTimer()
 
-    init(_ upstream: Upstream, worker: Worker) {
+    /// Throws ``GatewayConfigurationError`` if its TLS settings cannot be used.
+    init(_ upstream: Upstream, worker: Worker) throws(GatewayConfigurationError) {
         self.upstream = upstream
         self.worker = worker
         guards = worker.shared.guards(for: upstream)
+        balancer = Balancer(upstream)
+        tls = try upstream.tls.map { tls throws(GatewayConfigurationError) in try tls.context(upstream: upstream.name) }
         servers = upstream.servers.map { server in
             Server(
                 address: try? SocketAddress(ipAddress: server.host, port: server.port),
@@ -41,9 +46,11 @@ final class UpstreamPool {
     /// Finds a connection for `exchange`: an idle one at once, a new one, or one that another request gives back.
     func acquire(for exchange: Exchange) {
         exchange.ticket += 1
-        let first = choose(avoiding: exchange.failedServer)
+        let first = choose(for: exchange)
+        let available = guards.health.isFine ? nil : guards.health.available(at: MonotonicTime.now.nanoseconds)
         for offset in servers.indices {
             let index = (first + offset) % servers.count
+            if let available, !available[index] { continue }
             if let connection = servers[index].idle.popLast() {
                 servers[index].active += 1
                 connection.serve(exchange)
@@ -92,20 +99,33 @@ final class UpstreamPool {
         }
     }
 
-    private func choose(avoiding failed: Int?) -> Int {
+    /// The server for `exchange`; another than the one that has just failed it, if there is one.
+    private func choose(for exchange: Exchange) -> Int {
         guard servers.count > 1 else { return 0 }
-        var index: Int
-        switch upstream.loadBalancing {
-        case .roundRobin:
-            turn = (turn + 1) % servers.count
-            index = turn
-        case .leastRequest:
-            index = Int.random(in: servers.indices, using: &worker.random)
-            let other = (index + Int.random(in: 1..<servers.count, using: &worker.random)) % servers.count
-            if servers[other].active < servers[index].active { index = other }
+        let now = MonotonicTime.now.nanoseconds
+        var candidates = servers.map { Balancer.Candidate(isAvailable: true, active: $0.active) }
+        if !guards.health.isFine {
+            for (index, isAvailable) in guards.health.available(at: now).enumerated() {
+                candidates[index].isAvailable = isAvailable
+            }
         }
-        if index == failed { index = (index + 1) % servers.count }
-        return index
+        if let failed = exchange.failedServer, candidates.indices.contains(failed),
+            candidates.indices.contains(where: { $0 != failed && candidates[$0].isAvailable })
+        {
+            candidates[failed].isAvailable = false
+        }
+        var key: UInt64 = 0
+        if case .consistentHash(let part) = upstream.loadBalancing { key = exchange.balancingKey(part) }
+        return balancer.choose(candidates, key: key, now: now, random: &worker.random) ?? 0
+    }
+
+    /// What a server's answer, or its lack, says of it.
+    func observe(_ server: Int, isFailure: Bool, since start: MonotonicTime) {
+        let now = MonotonicTime.now.nanoseconds
+        // Who fails fast is not fast.
+        let time = isFailure ? max(now - start.nanoseconds, 1_000_000_000) : now - start.nanoseconds
+        balancer.observe(server, nanoseconds: time, now: now)
+        if isFailure { guards.health.failed(server, at: now) } else { guards.health.succeeded(server) }
     }
 
     private func connect(to index: Int, for exchange: Exchange) {
@@ -136,7 +156,7 @@ final class UpstreamPool {
 
     private func connected(_ channel: any Channel, _ index: Int, _ exchange: Exchange, _ ticket: Int) {
         let connection = UpstreamConnection(pool: self, server: index, authority: servers[index].authority)
-        guard channel.isActive, (try? channel.pipeline.syncOperations.addHandler(connection)) != nil else {
+        guard channel.isActive, (try? addHandlers(connection, to: channel)) != nil else {
             servers[index].open -= 1
             servers[index].active -= 1
             if exchange.ticket == ticket { exchange.attemptFailed(.unreachable, pool: self, server: index) }
@@ -148,6 +168,17 @@ final class UpstreamPool {
         } else {
             release(connection)
         }
+    }
+
+    private func addHandlers(_ connection: UpstreamConnection, to channel: any Channel) throws {
+        if let tls {
+            let host = upstream.tls?.serverName ?? upstream.servers[connection.server].host
+            // An address is no name to ask for (RFC 6066 3); the certificate is held against it all the same.
+            let isAddress = AddressRange.bytes(of: host) != nil
+            try channel.pipeline.syncOperations.addHandler(
+                NIOSSLClientHandler(context: tls, serverHostname: isAddress ? nil : host))
+        }
+        try channel.pipeline.syncOperations.addHandler(connection)
     }
 
     private func nextWaiting() -> Exchange? {

@@ -11,6 +11,7 @@ final class Worker {
     private var wheel: TimerWheel
     private var isTicking = false
     private var clients: [ObjectIdentifier: ClientConnection] = [:]
+    private var http2: [ObjectIdentifier: any Channel] = [:]
     private var onDrained: (() -> Void)?
     private(set) var isDraining = false
     var random = FastRandom()
@@ -93,17 +94,30 @@ final class Worker {
         finishDrainIfIdle()
     }
 
+    /// A connection that carries streams, each of which is a client of its own.
+    func openedHTTP2(_ channel: any Channel) {
+        http2[ObjectIdentifier(channel)] = channel
+    }
+
+    func closedHTTP2(_ id: ObjectIdentifier) {
+        http2[id] = nil
+        finishDrainIfIdle()
+    }
+
     /// Lets requests in flight finish, then closes; calls `completion` when the last client is gone.
     func drain(_ completion: @escaping () -> Void) {
         isDraining = true
         onDrained = completion
         for client in clients.values { client.drain() }
+        // Each tells its client to open no more streams, and closes after the last (RFC 9113 6.8).
+        for channel in http2.values { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
         finishDrainIfIdle()
     }
 
     /// Closes whatever is left.
     func closeAll() {
         for client in clients.values { client.abort() }
+        for channel in http2.values { channel.close(promise: nil) }
         for pool in snapshot.pools.values { pool.retire() }
     }
 
@@ -114,7 +128,8 @@ final class Worker {
     }
 
     private func finishDrainIfIdle() {
-        guard isDraining, clients.isEmpty, counters.handlerCallsInFlight == 0, let completion = onDrained else {
+        guard isDraining, clients.isEmpty, http2.isEmpty, counters.handlerCallsInFlight == 0, let completion = onDrained
+        else {
             return
         }
         onDrained = nil

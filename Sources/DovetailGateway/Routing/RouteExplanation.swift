@@ -13,7 +13,10 @@ public struct RouteExplanation: Sendable, Hashable, CustomStringConvertible {
     /// A sentence for each route: that it takes the request, or why it does not.
     public var steps: [String] = []
 
-    init(method: String, path: String, host: String?, in configuration: GatewayConfiguration) {
+    init(
+        method: String, path: String, host: String?, _ headers: [(String, String)] = [],
+        in configuration: GatewayConfiguration
+    ) {
         guard let method = Array(method.utf8).withUnsafeBytes({ Method($0) }) else {
             status = 501
             steps = ["the method is not supported"]
@@ -31,20 +34,53 @@ public struct RouteExplanation: Sendable, Hashable, CustomStringConvertible {
         case .failure(let error):
             status = error.status
             steps = ["refused: \(error.reason)"]
-        case .success(let range): find(method, range, bytes, host ?? "", configuration)
+        case .success(let range):
+            let request = Request(
+                method: method, path: range, pathBytes: bytes, host: host ?? "",
+                query: path.split(separator: "?", maxSplits: 1).dropFirst().first.map(String.init), headers: headers)
+            find(request, configuration)
         }
     }
 
-    private mutating func find(
-        _ method: Method, _ path: ByteRange, _ bytes: [UInt8], _ host: String, _ configuration: GatewayConfiguration
-    ) {
-        let text = String(decoding: bytes[Int(path.start)..<Int(path.end)], as: UTF8.self)
-        canonicalPath = text
-        let (all, _) = RouteExplanation.match(method, host, bytes, path, configuration.routes)
+    /// A request as the router sees it: path, query and fields as places in one run of bytes.
+    private struct Request {
+        let method: Method
+        let path: ByteRange
+        let host: String
+        var bytes: [UInt8]
+        var query: ByteRange?
+        var fields: [HeaderField] = []
+
+        init(
+            method: Method, path: ByteRange, pathBytes: [UInt8], host: String, query: String?,
+            headers: [(String, String)]
+        ) {
+            self.method = method
+            self.path = path
+            self.host = host
+            bytes = pathBytes
+            self.query = query.map { add($0) }
+            for (name, value) in headers {
+                fields.append(HeaderField(name: add(name), value: add(value), known: .other))
+            }
+        }
+
+        private mutating func add(_ text: String) -> ByteRange {
+            let start = bytes.count
+            bytes += Array(text.utf8)
+            return ByteRange(start, bytes.count)
+        }
+    }
+
+    private mutating func find(_ request: Request, _ configuration: GatewayConfiguration) {
+        canonicalPath = request.bytes.withUnsafeBytes { $0[request.path].text }
+        let (all, _) = RouteExplanation.match(request, configuration.routes)
         for route in configuration.routes {
-            let (alone, _) = RouteExplanation.match(method, host, bytes, path, [route])
+            let (alone, _) = RouteExplanation.match(request, [route])
             let step: String
             switch alone {
+            case .notFound where !route.conditions.isEmpty && RouteExplanation.matchesWithoutConditions(request, route):
+                step = "no: it asks for \(route.conditions.map(\.description).joined(separator: " and "))"
             case .notFound:
                 let named = route.host.map { "\($0)" } ?? ""
                 step = "no: \(named)\(route.path) does not match"
@@ -61,15 +97,15 @@ public struct RouteExplanation: Sendable, Hashable, CustomStringConvertible {
         switch all {
         case .notFound: status = 404
         case .methodNotAllowed: status = 405
-        case .route(let index): found(configuration.routes[index], method, path, bytes, host)
+        case .route(let index): found(configuration.routes[index], request)
         }
     }
 
-    private mutating func found(_ route: Route, _ method: Method, _ path: ByteRange, _ bytes: [UInt8], _ host: String) {
+    private mutating func found(_ route: Route, _ request: Request) {
         self.route = route.id
-        let (_, ranges) = RouteExplanation.match(method, host, bytes, path, [route])
+        let (_, ranges) = RouteExplanation.match(request, [route])
         for (name, range) in zip(route.path.captures, ranges) {
-            captures[name] = String(decoding: bytes[Int(range.start)..<Int(range.end)], as: UTF8.self)
+            captures[name] = String(decoding: request.bytes[Int(range.start)..<Int(range.end)], as: UTF8.self)
         }
         let text = canonicalPath ?? ""
         switch route.rewrite {
@@ -85,13 +121,19 @@ public struct RouteExplanation: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    private static func match(
-        _ method: Method, _ host: String, _ bytes: [UInt8], _ path: ByteRange, _ routes: [Route]
-    ) -> (Router.Match, [ByteRange]) {
+    private static func matchesWithoutConditions(_ request: Request, _ route: Route) -> Bool {
+        var route = route
+        route.conditions = []
+        return match(request, [route]).0 != .notFound
+    }
+
+    private static func match(_ request: Request, _ routes: [Route]) -> (Router.Match, [ByteRange]) {
         var captures = Router.Captures()
-        let match = Array(host.utf8).withUnsafeBytes { host in
-            bytes.withUnsafeBytes { bytes in
-                Router(routes).match(method, host: host, bytes: bytes, path: path, captures: &captures)
+        let match = Array(request.host.utf8).withUnsafeBytes { host in
+            request.bytes.withUnsafeBytes { bytes in
+                Router(routes).match(
+                    request.method, host: host, bytes: bytes, path: request.path, query: request.query,
+                    fields: request.fields, captures: &captures)
             }
         }
         return (match, captures.ranges)

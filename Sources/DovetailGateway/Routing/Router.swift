@@ -1,6 +1,6 @@
 /// Finds the route of a request: by host, then by path (exact before template before longest prefix), then by method.
 ///
-/// Among templates the one with the earlier literal segment wins. A route that does not take the method is passed over, so
+/// Among templates the one with the earlier literal segment wins. A route that does not take the method, or whose conditions do not hold, is passed over, so
 /// that `GET /orders/{id}` and `POST /orders/new` live side by side.
 struct Router: Sendable {
     /// The most segments a template may capture.
@@ -26,13 +26,19 @@ struct Router: Sendable {
     private let anyHost: FlatTrie
     private let hosts: [[UInt8]: FlatTrie]
     private let methods: [MethodSet]
+    private let conditions: [[CompiledCondition]]
 
     /// A router of `routes`, which are named by their index.
     init(_ routes: [Route]) {
         methods = routes.map(MethodSet.init)
+        conditions = routes.map { $0.conditions.map(CompiledCondition.init) }
         var anyHost = PathTrie()
         var hosts: [[UInt8]: PathTrie] = [:]
-        for (index, route) in routes.enumerated() {
+        // Where paths are the same, who asks for more is asked first.
+        let order = routes.enumerated().sorted {
+            ($1.element.conditions.count, $0.offset) < ($0.element.conditions.count, $1.offset)
+        }
+        for (index, route) in order {
             guard let host = route.host else {
                 anyHost.insert(route.path, route: Int32(index))
                 continue
@@ -46,10 +52,11 @@ struct Router: Sendable {
     /// The route for `path`, a range of `bytes` in canonical form. On a match `captures` holds what its template left open.
     func match(
         _ method: Method, host: UnsafeRawBufferPointer, bytes: UnsafeRawBufferPointer, path: ByteRange,
-        captures: inout Captures
+        query: ByteRange? = nil, fields: [HeaderField] = [], captures: inout Captures
     ) -> Match {
         captures.clear()
-        var search = Search(bytes: bytes, end: Int(path.end), method: method, captures: captures)
+        var search = Search(
+            bytes: bytes, end: Int(path.end), method: method, query: query, fields: fields, captures: captures)
         if !hosts.isEmpty, let trie = hosts[Router.hostKey(host)] {
             if let route = find(in: trie, &search, from: path) {
                 captures = search.captures
@@ -75,6 +82,8 @@ struct Router: Sendable {
         let bytes: UnsafeRawBufferPointer
         let end: Int
         let method: Method
+        let query: ByteRange?
+        let fields: [HeaderField]
         var captures: Captures
         var prefix: Int32 = -1
         var prefixEnd = -1
@@ -125,8 +134,16 @@ struct Router: Sendable {
         for index in candidates.start..<candidates.end {
             let candidate = trie.routes[Int(index)]
             let methods = methods[Int(candidate)]
-            if methods.contains(search.method) { return candidate }
-            search.allowed.bits |= methods.bits
+            guard methods.contains(search.method) else {
+                search.allowed.bits |= methods.bits
+                continue
+            }
+            let conditions = conditions[Int(candidate)]
+            if conditions.isEmpty
+                || conditions.allSatisfy({ $0.holds(in: search.bytes, query: search.query, fields: search.fields) })
+            {
+                return candidate
+            }
         }
         return -1
     }

@@ -13,7 +13,7 @@ import Synchronization
 public final class Gateway: Service {
     private enum Phase {
         case idle
-        case running(workers: [NIOLoopBound<Worker>], port: Int)
+        case running(workers: [NIOLoopBound<Worker>], port: Int, checks: HealthChecks)
         case ended
     }
 
@@ -21,6 +21,7 @@ public final class Gateway: Service {
         var phase = Phase.idle
         var configuration: GatewayConfiguration
         var verifiers: [String: JWTVerifier] = [:]
+        var certificates: CertificateTable?
         var waiters: [CheckedContinuation<Int, any Error>] = []
         var lastMetrics = GatewayMetrics()
     }
@@ -73,6 +74,11 @@ public final class Gateway: Service {
     private func serve(on group: MultiThreadedEventLoopGroup) async throws -> Bool {
         let configuration = state.withLock { $0.configuration }
         let verifiers = try await prepareVerifiers(configuration)
+        let certificates = try configuration.tls.map { tls throws(GatewayConfigurationError) in
+            try CertificateTable(tls)
+        }
+        let context = try certificates?.context()
+        state.withLock { $0.certificates = certificates }
         let listener = try Listener(configuration.listen, loops: loopCount)
         let shared = shared
         var workers: [NIOLoopBound<Worker>] = []
@@ -87,19 +93,26 @@ public final class Gateway: Service {
         let channels = try await listener.channels(on: group) { [workers] channel in
             channel.eventLoop.makeCompletedFuture {
                 guard let worker = workers.first(where: { $0.eventLoop === channel.eventLoop }) else { return }
-                try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker.value))
+                if let context {
+                    try ClientPipeline.secure(channel, worker.value, context)
+                } else {
+                    try ClientPipeline.plain(channel, worker.value)
+                }
             }
         }
-        started(workers, listener.port)
+        let checks = HealthChecks(shared: shared, group: group, logger: logger)
+        checks.apply(configuration)
+        defer { checks.stop() }
+        started(workers, listener.port, checks)
         logger.info("gateway is listening", metadata: ["port": "\(listener.port)", "loops": "\(workers.count)"])
         let isGraceful = (try? await gracefulShutdown()) != nil
         for channel in channels { try? await channel.close() }
         return await stop(workers, within: isGraceful ? configuration.timeouts.drain : .zero)
     }
 
-    private func started(_ workers: [NIOLoopBound<Worker>], _ port: Int) {
+    private func started(_ workers: [NIOLoopBound<Worker>], _ port: Int, _ checks: HealthChecks) {
         let waiters = state.withLock { state in
-            state.phase = .running(workers: workers, port: port)
+            state.phase = .running(workers: workers, port: port, checks: checks)
             defer { state.waiters = [] }
             return state.waiters
         }
@@ -149,7 +162,7 @@ public final class Gateway: Service {
             try await withCheckedThrowingContinuation { continuation in
                 let port: Result<Int, any Error>? = state.withLock { state in
                     switch state.phase {
-                    case .running(_, let port): return .success(port)
+                    case .running(_, let port, _): return .success(port)
                     case .ended: return .failure(CancellationError())
                     case .idle:
                         state.waiters.append(continuation)
@@ -172,8 +185,14 @@ public final class Gateway: Service {
             throw GatewayConfigurationError(
                 "the gateway listens on \(listen.host):\(listen.port); another address takes a restart")
         }
+        let isSecure = state.withLock { $0.configuration.tls != nil }
+        guard isSecure == (configuration.tls != nil) else {
+            throw GatewayConfigurationError("whether the gateway speaks TLS takes a restart to change")
+        }
         let verifiers = try await prepareVerifiers(configuration)
-        if case .running(let workers, _) = phase {
+        if let tls = configuration.tls { try state.withLock({ $0.certificates })?.reload(tls) }
+        if case .running(let workers, _, let checks) = phase {
+            defer { checks.apply(configuration) }
             for worker in workers {
                 let result: Result<Void, GatewayConfigurationError>? = try? await worker.eventLoop.submit {
                     do throws(GatewayConfigurationError) {
@@ -192,7 +211,7 @@ public final class Gateway: Service {
     /// The counters of all loops, summed now; the last ones once the gateway has ended.
     public func metrics() async -> GatewayMetrics {
         let (phase, last) = state.withLock { ($0.phase, $0.lastMetrics) }
-        guard case .running(let workers, _) = phase else { return last }
+        guard case .running(let workers, _, _) = phase else { return last }
         var sum = GatewayMetrics()
         for worker in workers {
             if let part = try? await worker.eventLoop.submit({ worker.value.currentMetrics() }).get() { sum.add(part) }
@@ -207,8 +226,11 @@ public final class Gateway: Service {
     ///   - method: The method, in upper case.
     ///   - path: The path as a client would send it, with or without a query.
     ///   - host: The host that the request is for.
-    public func explain(method: String, path: String, host: String? = nil) -> RouteExplanation {
-        RouteExplanation(method: method, path: path, host: host, in: state.withLock { $0.configuration })
+    ///   - headers: Its header fields, where conditions ask for them.
+    public func explain(
+        method: String, path: String, host: String? = nil, headers: [(String, String)] = []
+    ) -> RouteExplanation {
+        RouteExplanation(method: method, path: path, host: host, headers, in: state.withLock { $0.configuration })
     }
 
     private func prepareVerifiers(

@@ -50,8 +50,7 @@ extension Exchange {
 
     private func makeRecord(_ end: MonotonicTime, _ brokeOff: Bool) -> RequestRecord {
         let traceText = trace.text
-        var upstream: String?
-        if case .pool(let pool) = route?.destination, attempts > 0 { upstream = pool.upstream.name }
+        let upstream = attempts > 0 ? pool?.upstream.name : nil
         var parent: String?
         if trace.parent != 0 {
             var continued = trace

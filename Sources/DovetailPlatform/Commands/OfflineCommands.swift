@@ -37,8 +37,50 @@ struct RoutesCommand<Program: Platform>: AsyncParsableCommand {
         @Argument(help: "A request, as 'GET /api/orders/7'.")
         var request: String
 
+        @Option(name: [.customShort("H"), .long], help: "A header of the request, as 'X-Beta: 1'; may be given again.")
+        var header: [String] = []
+
         func run() async throws {
-            for line in try RoutePlan(Program.modules, options).explain(request) { say(line) }
+            let headers = try header.map { text in
+                let parts = text.split(separator: ":", maxSplits: 1)
+                guard parts.count == 2 else { throw ValidationError("a header is a name and a value, as 'X-Beta: 1'") }
+                return (String(parts[0]), parts[1].trimmingCharacters(in: .whitespaces))
+            }
+            for line in try RoutePlan(Program.modules, options).explain(request, headers: headers) { say(line) }
+        }
+    }
+}
+
+/// `diff`: what changes for those outside.
+struct DiffCommand<Program: Platform>: AsyncParsableCommand {
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "diff", abstract: "Says what changes from one configuration file to another.",
+            discussion: """
+                A line for each route, upstream and authenticator of the gateway that differs, and for each section that takes a restart. What opens \
+                something to everybody begins with an exclamation mark.
+                """)
+    }
+
+    @Argument(help: "The file as it is.") var old: String
+    @Argument(help: "The file as it is to be.") var new: String
+
+    func run() async throws {
+        let catalog = ModuleCatalog(Program.modules)
+        let folder = FileManager.default.currentDirectoryPath
+        do {
+            let configurations = try [old, new].map {
+                try PlatformConfiguration.load(file: $0, modules: catalog.declared)
+            }
+            let plans = try configurations.map { try RoutePlan($0, catalog: catalog, folder: folder).compiled }
+            let restarts = configurations[0].sectionsThatTakeARestart(to: configurations[1])
+            let lines = GatewayDifference(from: plans[0], to: plans[1]).lines
+            for line in lines { say(line) }
+            for section in restarts { say("~ \(section) changes, and takes a restart") }
+            if lines.isEmpty, restarts.isEmpty { say("nothing changes for those outside") }
+        } catch {
+            complain("\(error)")
+            throw ExitCode(Exit.configuration)
         }
     }
 }

@@ -6,6 +6,7 @@ import Foundation
 
 /// The gateway's routes as the configuration and the contracts make them, without a node.
 struct RoutePlan {
+    let compiled: GatewayConfiguration?
     private let gateway: Gateway?
     private let routes: [Route]
 
@@ -22,13 +23,14 @@ struct RoutePlan {
 
     init(_ configuration: PlatformConfiguration, catalog: ModuleCatalog, folder: String) throws {
         guard let section = configuration.gateway else {
-            (gateway, routes) = (nil, [])
+            (compiled, gateway, routes) = (nil, nil, [])
             return
         }
         let compiled = try GatewayAssembly(
             configuration: configuration, gateway: section, catalog: catalog, node: section.node,
             table: try EndpointTable([]), folder: folder, recorder: nil
         ).compile()
+        self.compiled = compiled
         routes = compiled.routes
         gateway = try Gateway(compiled)
     }
@@ -39,7 +41,10 @@ struct RoutePlan {
         let rows = routes.map { route in
             [
                 route.methods.map(\.rawValue).sorted().joined(separator: ","),
-                (route.host ?? "") + route.path.description, route.id, access(route),
+                (route.host ?? "") + route.path.description
+                    + (route.conditions.isEmpty
+                        ? "" : " if \(route.conditions.map(\.description).joined(separator: " and "))"),
+                route.id, access(route),
             ]
         }
         let widths = (0..<3).map { column in rows.map { $0[column].count }.max() ?? 0 }
@@ -59,12 +64,14 @@ struct RoutePlan {
     }
 
     /// Says where a request such as `GET /api/orders/7` goes.
-    func explain(_ request: String) throws -> [String] {
+    func explain(_ request: String, headers: [(String, String)] = []) throws -> [String] {
         let words = request.split(separator: " ")
         guard words.count == 2, let gateway else {
             throw ValidationError("a request is a method and a path, as 'GET /api/orders/7'")
         }
-        return "\(gateway.explain(method: String(words[0]), path: String(words[1])))".split(separator: "\n").map(
-            String.init)
+        let host = headers.first { $0.0.lowercased() == "host" }?.1
+        let explanation = gateway.explain(
+            method: String(words[0]), path: String(words[1]), host: host, headers: headers)
+        return explanation.description.split(separator: "\n").map(String.init)
     }
 }

@@ -11,7 +11,10 @@ struct RunCommand<Program: Platform>: AsyncParsableCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "run", abstract: "Starts a node.",
-            discussion: "Stops on SIGTERM or Ctrl-C, when the requests it has accepted are answered.")
+            discussion: """
+                Stops on SIGTERM or Ctrl-C, when the requests it has accepted are answered. What the configuration says of the gateway is taken over \
+                when the file changes, and on SIGHUP.
+                """)
     }
 
     @OptionGroup var options: ConfigurationOptions
@@ -37,7 +40,11 @@ struct RunCommand<Program: Platform>: AsyncParsableCommand {
             let telemetry = try Telemetry.bootstrap(configuration, node: name)
             let node = try await Node.start(
                 configuration, modules: Program.modules, node: name, telemetry: telemetry, options: nodeOptions)
-            try await node.run(signals: [.sigterm, .sigint]) { say(node.summary) }
+            let (file, declared) = (options.config, catalog.declared)
+            try await node.run(
+                signals: [.sigterm, .sigint],
+                reloading: (file, { try PlatformConfiguration.load(file: file, modules: declared) })
+            ) { say(node.summary) }
         } catch let error as ListenError {
             complain("\(error)")
             throw ExitCode(Exit.unavailable)
@@ -57,7 +64,7 @@ extension Node {
         let modules = runtimes.isEmpty ? "" : " with \(runtimes.map(\.module).joined(separator: ", "))"
         var lines = ["\(configuration.platform): node \(name)\(modules)"]
         if let gateway = configuration.gateway, gateway.node == name {
-            lines.append("  gateway  http://\(gateway.listen)")
+            lines.append("  gateway  \(gateway.tls == nil ? "http" : "https")://\(gateway.listen)")
         }
         if let listen = placement.listen { lines.append("  modules  http://\(listen)  (for the other nodes)") }
         if let events = configuration.events, eventDoor != nil { lines.append("  events   http://\(events.listen)") }

@@ -27,13 +27,23 @@ struct GatewayAssembly {
         }
         var upstreams: [String: DovetailGateway.Upstream] = [:]
         for upstream in configuration.upstreams.values {
-            upstreams[upstream.name] = try upstream.compiled(configuration.policy(forUpstream: upstream.name))
+            upstreams[upstream.name] = try upstream.compiled(
+                configuration.policy(forUpstream: upstream.name), in: folder)
         }
         var routes: [DovetailGateway.Route] = []
         for (index, route) in gateway.routes.enumerated() {
             switch route.target {
             case .upstream(let name):
                 routes.append(try compile(route, id: "\(index)-\(name)", to: .http(name)))
+            case .split(let shares):
+                let weights = Dictionary(shares.map { ($0.upstream, $0.weight) }) { first, _ in first }
+                let name = shares.map(\.upstream).joined(separator: "-")
+                routes.append(try compile(route, id: "\(index)-\(name)", to: .split(weights)))
+            case .redirect(let redirect):
+                routes.append(
+                    try compile(
+                        route, id: "\(index)-redirect",
+                        to: .redirect(.init(status: redirect.status, scheme: redirect.scheme, host: redirect.host))))
             case .contract(let reference):
                 guard let contract = catalog.contract(reference.description),
                     let module = catalog.provider(of: reference.description),
@@ -65,12 +75,17 @@ struct GatewayAssembly {
             authenticators[name] = try authenticator.compiled(in: folder)
         }
         let limits = gateway.limits
-        let compiled = GatewayConfiguration(
+        var compiled = GatewayConfiguration(
             listen: .init(host: host, port: port), routes: routes, upstreams: Array(upstreams.values),
             authenticators: authenticators,
             headLimits: .init(bytes: limits.headerBytes, fields: limits.headerFields, target: limits.targetBytes),
             timeouts: .init(head: limits.headerTimeout, idle: limits.idleTimeout, drain: limits.drainTimeout),
             cors: gateway.cors?.compiled, nodeToken: configuration.security.nodeToken?.revealed)
+        compiled.tls = gateway.tls.map { tls in
+            ListenerTLS(
+                certificates: tls.certificates.map { $0.compiled(in: folder) },
+                clientAuthorities: tls.clientAuthorities.map { resolve($0, in: folder) })
+        }
         try compiled.validate()
         return compiled
     }
@@ -82,7 +97,7 @@ struct GatewayAssembly {
     ) throws -> DovetailGateway.Route {
         let prefix = route.path == "/" ? "" : route.path
         let timeout = [route.timeout, endpoint.timeout].compactMap { $0 }.min() ?? .seconds(15)
-        return DovetailGateway.Route(
+        var compiled = DovetailGateway.Route(
             id: "\(endpoint.contract.name)@\(endpoint.contract.version) \(endpoint.name)", host: route.host,
             methods: endpoint.method == .get ? [.get, .head] : [endpoint.method],
             path: try PathPattern("\(prefix)\(endpoint.path)"), authentication: route.authentication.compiled,
@@ -90,17 +105,46 @@ struct GatewayAssembly {
             rewrite: .template(endpoint.versionedPath.description), destination: destination,
             isIdempotent: endpoint.idempotency == .key ? nil : endpoint.idempotency == .byNature,
             maximumBodyBytes: route.maxBody ?? gateway.limits.maxBody)
+        route.addRules(to: &compiled)
+        return compiled
     }
 
     private func compile(
         _ route: PlatformConfiguration.Route, id: String, to destination: DovetailGateway.Route.Destination
     ) throws -> DovetailGateway.Route {
-        DovetailGateway.Route(
+        var compiled = DovetailGateway.Route(
             id: id, host: route.host, methods: Set(route.methods.compactMap { HTTPRequest.Method($0) }),
             path: try PathPattern(route.path), authentication: route.authentication.compiled,
             scopes: Set(route.scopes), rateLimit: route.rateLimit?.compiled, timeout: route.timeout ?? .seconds(15),
             rewrite: route.rewrite?.compiled ?? .none, destination: destination,
             maximumBodyBytes: route.maxBody ?? gateway.limits.maxBody)
+        route.addRules(to: &compiled)
+        return compiled
+    }
+}
+
+extension PlatformConfiguration.Route {
+    /// What it says besides path, destination and who may.
+    fileprivate func addRules(to route: inout DovetailGateway.Route) {
+        route.conditions =
+            headers.map { RouteCondition(.header($0.name), $0.value) }
+            + query.map { RouteCondition(.query($0.name), $0.value) }
+        route.addresses = addresses.map {
+            AddressFilter(allow: $0.allow.compactMap(AddressRange.init), deny: $0.deny.compactMap(AddressRange.init))
+        }
+        route.requestHeaders = requestHeaders?.compiled
+        route.responseHeaders = responseHeaders?.compiled
+    }
+}
+
+extension PlatformConfiguration.Route.HeaderEdits {
+    fileprivate var compiled: DovetailGateway.HeaderEdits { .init(set: set, remove: Set(remove)) }
+}
+
+extension PlatformConfiguration.CertificateFiles {
+    /// With its paths from the platform's folder.
+    func compiled(in folder: String) -> ListenerTLS.Certificate {
+        .init(chain: resolve(chain, in: folder), key: resolve(key, in: folder))
     }
 }
 

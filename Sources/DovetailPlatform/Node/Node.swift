@@ -145,9 +145,12 @@ package struct Node: Sendable {
     /// The gateway stops first, the listeners next, then subscriptions, sagas and projections: what the last requests set off is in the log and goes on at the next start.
     /// - Parameters:
     ///   - signals: The signals that tell it to shut down.
+    ///   - reloading: The configuration's file, and how it is read: what it says of the gateway is taken over whenever it changes.
     ///   - onServing: Called once, when every door is open.
     package func run(
-        signals: [UnixSignal] = [], onServing: @escaping @Sendable () async -> Void = {}
+        signals: [UnixSignal] = [],
+        reloading: (file: String, load: @Sendable () throws -> PlatformConfiguration)? = nil,
+        onServing: @escaping @Sendable () async -> Void = {}
     ) async throws {
         let doors = try doors()
         var services: [any Service] = transports
@@ -158,6 +161,9 @@ package struct Node: Sendable {
         services.append(bus)
         services += feeds.map { UntilShutdown($0) }
         services.append(telemetry)
+        if let reloading, gateway != nil {
+            services.append(ConfigurationReload(node: self, file: reloading.file, load: reloading.load))
+        }
         services += doors
         services.append(Announcement(doors: doors, onServing: onServing))
         let group = ServiceGroup(

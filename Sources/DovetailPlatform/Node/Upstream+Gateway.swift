@@ -2,19 +2,41 @@ import DovetailGateway
 import DovetailResilience
 
 extension PlatformConfiguration.Upstream {
-    /// The upstream as the data plane takes it, under `policy`.
-    func compiled(_ policy: CallPolicy) throws -> Upstream {
-        if let secure = servers.first(where: { $0.url.isSecure }) {
-            throw PlatformError("the gateway does not speak TLS to upstreams yet: \(secure.url) of '\(name)'")
+    /// The upstream as the data plane takes it, under `policy`; paths of files are from `folder`.
+    func compiled(_ policy: CallPolicy, in folder: String) throws -> Upstream {
+        let servers = servers.map { Upstream.Server(host: $0.url.host, port: $0.url.port, weight: $0.weight) }
+        var upstream = Upstream(
+            name: name, servers: servers, loadBalancing: balancing, connectTimeout: connectTimeout,
+            poolSize: connections, maximumWaiting: waiting, idleTimeout: idleTimeout, under: policy)
+        upstream.outlierEjection = .init(
+            consecutiveFailures: outlierEjection.failures, time: outlierEjection.time,
+            longestTime: outlierEjection.longest)
+        upstream.healthCheck = healthCheck.map { check in
+            .init(
+                path: check.path, statuses: check.statuses, interval: check.interval, timeout: check.timeout,
+                healthyAfter: check.healthyAfter, unhealthyAfter: check.unhealthyAfter)
         }
-        // A server of weight three takes three turns.
-        let servers = servers.flatMap { server in
-            Array(repeating: Upstream.Server(host: server.url.host, port: server.url.port), count: server.weight)
+        if self.servers.contains(where: \.url.isSecure) {
+            upstream.tls = UpstreamTLS(
+                serverName: tls?.serverName, authorities: tls?.authorities.map { resolve($0, in: folder) },
+                certificate: tls?.certificate?.compiled(in: folder))
         }
-        return Upstream(
-            name: name, servers: servers, loadBalancing: loadBalancing == .roundRobin ? .roundRobin : .leastRequest,
-            connectTimeout: connectTimeout, poolSize: connections, maximumWaiting: waiting, idleTimeout: idleTimeout,
-            under: policy)
+        return upstream
+    }
+
+    private var balancing: Upstream.LoadBalancing {
+        switch loadBalancing {
+        case .roundRobin: .roundRobin
+        case .leastRequest: .leastRequest
+        case .peakLatency: .peakLatency
+        case .consistentHash:
+            switch hashBy {
+            case .principal: .consistentHash(.principal)
+            case .address: .consistentHash(.address)
+            case .path: .consistentHash(.path)
+            case .header(let name): .consistentHash(.header(name))
+            }
+        }
     }
 }
 

@@ -168,11 +168,17 @@ struct ConfigurationChecks {
             switch route.target {
             case .upstream(let name):
                 checkName(name, isAmong: names(at: top.key("upstreams")), what: "upstream", at: path.key("upstream"))
-                let place = "\(route.host ?? "") \(route.path)"
-                if let same = taken[place]?.first(where: { gateway.routes[$0].sharesMethods(with: route) }) {
-                    report("routes[\(same)] has the same host, path and methods; one would never be taken", at: path)
+                checkIsReached(index, route, &taken, in: gateway, at: path)
+            case .split(let shares):
+                let upstreams = names(at: top.key("upstreams"))
+                for share in shares where !upstreams.contains(share.upstream) {
+                    let hint = Spelling.nearest(to: share.upstream, among: upstreams).map { "; did you mean '\($0)'?" }
+                    report(
+                        "no upstream is named \(quoted(share.upstream))\(hint ?? "")",
+                        at: path.key("split").key(share.upstream))
                 }
-                taken[place, default: []].append(index)
+                checkIsReached(index, route, &taken, in: gateway, at: path)
+            case .redirect: checkIsReached(index, route, &taken, in: gateway, at: path)
             case .contract(let contract):
                 guard let provided, !provided.contains(contract) else { continue }
                 let majors = provided.filter { $0.name == contract.name }.map(\.description)
@@ -182,6 +188,23 @@ struct ConfigurationChecks {
                 report("no module provides the contract \(contract)\(hint)", at: path.key("contract"))
             }
         }
+    }
+}
+
+extension ConfigurationChecks {
+    private func checkIsReached(
+        _ index: Int, _ route: PlatformConfiguration.Route, _ taken: inout [String: [Int]],
+        in gateway: PlatformConfiguration.Gateway, at path: ConfigurationPath
+    ) {
+        let conditions = (route.headers + route.query).map { "\($0.name)=\($0.value ?? "")" }.sorted()
+        let place = "\(route.host ?? "") \(route.path) \(conditions)"
+        if let same = taken[place]?.first(where: { gateway.routes[$0].sharesMethods(with: route) }) {
+            let what = route.headers.isEmpty && route.query.isEmpty ? "" : " and conditions"
+            report(
+                "routes[\(same)] has the same host, path\(what.isEmpty ? " and methods" : ", methods\(what)"); one would never be taken",
+                at: path)
+        }
+        taken[place, default: []].append(index)
     }
 }
 

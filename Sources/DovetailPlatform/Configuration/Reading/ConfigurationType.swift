@@ -103,13 +103,40 @@ extension ConfigurationType {
         }
     }
 
-    /// A mapping whose keys are names that the file's author chooses; in the file's order.
+    /// What the keys of a mapping may be.
+    struct Keys {
+        /// An ECMA-262 regular expression that says about the same as `isValid`.
+        var pattern: String
+        var rule: String
+        var isValid: (String) -> Bool
+
+        /// Names that the file's author chooses.
+        static var names: Keys {
+            Keys(pattern: ConfigurationName.pattern, rule: "a name (\(ConfigurationName.rule))") {
+                ConfigurationName.isValid($0)
+            }
+        }
+
+        /// Names of header fields.
+        static var headers: Keys {
+            Keys(pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", rule: "a header's name such as X-Tenant") {
+                HTTPToken.isValid($0)
+            }
+        }
+
+        /// Names of parameters of a query.
+        static var parameters: Keys {
+            Keys(pattern: "^.+$", rule: "a parameter's name") { !$0.isEmpty }
+        }
+    }
+
+    /// A mapping whose keys the file's author chooses; in the file's order.
     static func named<Element>(
-        _ expected: String, _ element: @escaping (_ name: String) -> ConfigurationType<Element>
+        _ expected: String, keys: Keys = .names, _ element: @escaping (_ name: String) -> ConfigurationType<Element>
     ) -> ConfigurationType where Value == [(name: String, value: Element)] {
         func schema() -> SchemaValue {
             [
-                "type": "object", "propertyNames": ["pattern": .string(ConfigurationName.pattern)],
+                "type": "object", "propertyNames": ["pattern": .string(keys.pattern)],
                 "additionalProperties": element("name").schema,
             ]
         }
@@ -121,8 +148,8 @@ extension ConfigurationType {
                 return nil
             }
             return entries.compactMap { entry in
-                if !ConfigurationName.isValid(entry.key) {
-                    let message = "expected a name (\(ConfigurationName.rule)), found \(quoted(entry.key))"
+                if !keys.isValid(entry.key) {
+                    let message = "expected \(keys.rule), found \(quoted(entry.key))"
                     place.issues.add(message, at: place.path, position: entry.position)
                 }
                 return element(entry.key).read(entry.value, place.key(entry.key)).map { (entry.key, $0) }

@@ -5,6 +5,8 @@ extension PlatformConfiguration {
         public let node: String
         /// Where it listens; `127.0.0.1:8080` by default, so that a machine opens its door on purpose.
         public let listen: ListenAddress
+        /// How it speaks TLS; nil: it does not.
+        public let tls: GatewayTLS?
         /// The ways to find out who calls, by name.
         public let authentication: [String: Authenticator]
         /// What browsers of other origins may do; nil: nothing.
@@ -13,6 +15,22 @@ extension PlatformConfiguration {
         public let limits: Limits
         /// The routes. The most specific one is taken, whatever their order.
         public let routes: [Route]
+    }
+
+    /// A certificate and its key, as PEM files.
+    public struct CertificateFiles: Sendable, Hashable {
+        /// The file with the certificate, and those between it and its root.
+        public let chain: String
+        /// The file with its private key.
+        public let key: String
+    }
+
+    /// How the gateway speaks TLS. The files are read at the start and at each reload.
+    public struct GatewayTLS: Sendable, Hashable {
+        /// Certificates; who asks for none of their names gets the first.
+        public let certificates: [CertificateFiles]
+        /// A PEM file with the authorities of client certificates, without which nobody is let in; nil: clients need none.
+        public let clientAuthorities: String?
     }
 
     /// What browsers may do with the answers on pages of other origins (Fetch standard, 3.2).
@@ -55,7 +73,9 @@ extension PlatformConfiguration.Gateway {
     init(reading section: SectionReader) {
         node = section.required("node", .name, "The node in whose process the gateway runs.")
         listen = section.value("listen", .address, default: "127.0.0.1:8080", "Where the gateway listens.")
-        section.reserved("tls", "TLS at the gateway's own door; put a proxy that ends TLS in front of it")
+        tls = section.optional(
+            "tls", .section("TLS settings", PlatformConfiguration.GatewayTLS.init),
+            "TLS at the gateway's door: 1.2 and 1.3, HTTP/2 where the client can.")
         let authenticators = section.collection(
             "authentication", .named("authenticators by name") { _ in .authenticator },
             "The ways to find out who calls, by name.")
@@ -125,5 +145,25 @@ extension PlatformConfiguration.Limits {
         if targetBytes > headerBytes {
             section.report("a target longer than the whole head ('headerBytes') cannot come", key: "targetBytes")
         }
+    }
+}
+
+extension PlatformConfiguration.CertificateFiles {
+    init(reading section: SectionReader) {
+        chain = section.required(
+            "chain", .line("a file's path"), "A PEM file with the certificate, and those between it and its root.")
+        key = section.required("key", .line("a file's path"), "A PEM file with its private key.")
+    }
+}
+
+extension PlatformConfiguration.GatewayTLS {
+    init(reading section: SectionReader) {
+        certificates = section.required(
+            "certificates",
+            .list(of: .section("{ chain: …, key: … }", PlatformConfiguration.CertificateFiles.init), atLeast: 1),
+            "Certificates; who asks for none of their names gets the first.")
+        clientAuthorities = section.optional(
+            "clientAuthorities", .line("a file's path"),
+            "A PEM file with the authorities of client certificates: without one of theirs nobody is let in.")
     }
 }

@@ -1,3 +1,4 @@
+import DovetailGateway
 import DovetailResilience
 
 extension PlatformConfiguration {
@@ -9,6 +10,52 @@ extension PlatformConfiguration {
             case contract(ContractReference)
             /// To an upstream by its name.
             case upstream(String)
+            /// To one of several upstreams, drawn by their weights.
+            case split([Share])
+            /// Nowhere: the caller is told another place.
+            case redirect(Redirect)
+        }
+
+        /// An upstream's share of a route's requests.
+        public struct Share: Sendable, Hashable {
+            /// The upstream.
+            public let upstream: String
+            /// Its weight beside the others'.
+            public let weight: Int
+        }
+
+        /// Another place (RFC 9110, 15.4).
+        public struct Redirect: Sendable, Hashable {
+            /// 308 by default: for good, and with the same method.
+            public let status: Int
+            /// Its scheme; nil: the caller's.
+            public let scheme: String?
+            /// Its host and port; nil: the caller's.
+            public let host: String?
+        }
+
+        /// Something that a request has to say besides its path and method.
+        public struct Condition: Sendable, Hashable {
+            /// The header or the parameter.
+            public let name: String
+            /// What it says; nil: it only has to be there.
+            public let value: String?
+        }
+
+        /// Changes to the header fields of a message.
+        public struct HeaderEdits: Sendable, Hashable {
+            /// Fields that are set, in place of those that were there.
+            public let set: [String: String]
+            /// Fields that go.
+            public let remove: [String]
+        }
+
+        /// From where a route may be used.
+        public struct Addresses: Sendable, Hashable {
+            /// Ranges that may; none: all.
+            public let allow: [String]
+            /// Ranges that may not, of those.
+            public let deny: [String]
         }
 
         /// Who may call.
@@ -28,6 +75,16 @@ extension PlatformConfiguration {
         public let host: String?
         /// The methods; none: all, or those of the contract.
         public let methods: [String]
+        /// Header fields that a request has to have.
+        public let headers: [Condition]
+        /// Parameters that its query has to have.
+        public let query: [Condition]
+        /// From where it may be used; nil: from everywhere.
+        public let addresses: Addresses?
+        /// Changes to requests for an upstream.
+        public let requestHeaders: HeaderEdits?
+        /// Changes to an upstream's answers.
+        public let responseHeaders: HeaderEdits?
         /// Who may call. Always said in the file, never by default.
         public let authentication: Authentication
         /// What the caller must be allowed, beside what the contract's endpoints require.
@@ -74,13 +131,37 @@ extension PlatformConfiguration.Route {
         let contract = section.optional(
             "contract", .contract, "A contract such as orders@1: all its endpoints, as the contract describes them.")
         let upstream = section.optional("upstream", .name, "The upstream that requests go to.")
-        section.exactlyOne(of: "contract", "upstream")
-        target = contract.map(Target.contract) ?? .upstream(upstream ?? "")
+        let split = section.optional(
+            "split",
+            .named("upstreams with their weights, as { stable: 95, canary: 5 }") { _ in .integer(0...1_000_000) },
+            "Upstreams that requests are drawn to by weight.")
+        let redirect = section.optional(
+            "redirect", .section("a redirect", Redirect.init), "Another place that callers are told of.")
+        section.exactlyOne(of: "contract", "upstream", "split", "redirect")
+        target =
+            contract.map(Target.contract) ?? split.map { .split($0.map { Share(upstream: $0.name, weight: $0.value) }) }
+            ?? redirect.map(Target.redirect) ?? .upstream(upstream ?? "")
         path = section.required(
             "path", .routePath, "The prefix of a contract's endpoints, or the pattern of an upstream's paths.")
         host = section.optional("host", .hostName, "The Host that the route answers to; every one unless given.")
         methods = section.collection(
             "methods", .list(of: .method, orSingle: true), "The methods; all, or those of the contract, unless given.")
+        headers = section.collection(
+            "headers", .named("header names with their values", keys: .headers) { _ in .headerValue },
+            "Header fields that a request has to have; * stands for any value."
+        ).map(Condition.init)
+        query = section.collection(
+            "query", .named("parameters with their values", keys: .parameters) { _ in .headerValue },
+            "Parameters that the query has to have; * stands for any value."
+        ).map(Condition.init)
+        addresses = section.optional(
+            "addresses", .section("{ allow: …, deny: … }", Addresses.init), "From where the route may be used.")
+        requestHeaders = section.optional(
+            "requestHeaders", .section("{ set: …, remove: … }", HeaderEdits.init),
+            "Changes to requests for an upstream.")
+        responseHeaders = section.optional(
+            "responseHeaders", .section("{ set: …, remove: … }", HeaderEdits.init),
+            "Changes to an upstream's answers.")
         authentication = section.required(
             "authentication", .routeAuthentication, "The authenticator that callers must satisfy, or none.")
         scopes = section.collection(
@@ -99,6 +180,9 @@ extension PlatformConfiguration.Route {
         section.reserved("cache", "answers kept at the gateway")
         if isOpen, !scopes.isEmpty {
             section.report("scopes need a caller, and the route's authentication is none", key: "scopes")
+        }
+        if let split, !split.isEmpty, split.allSatisfy({ $0.value == 0 }) {
+            section.report("with weights of zero nothing goes anywhere", key: "split")
         }
         if contract != nil, rewrite != nil {
             section.report(
@@ -136,6 +220,55 @@ extension PlatformConfiguration.RouteRateLimit {
         self.key = key ?? (isOpen ? .address : .principal)
         if isOpen, key == .principal {
             section.report("callers of a route without authentication have no principal; limit by address", key: "by")
+        }
+    }
+}
+
+extension PlatformConfiguration.Route.Redirect {
+    init(reading section: SectionReader) {
+        status = section.value(
+            "status", .integer(300...308), default: "308", "The status: 301, 302, 303, 307 or 308.")
+        scheme = section.optional(
+            "scheme",
+            .text("http or https", pattern: "^https?$", example: "https") {
+                ["http", "https"].contains($0) ? $0 : nil
+            },
+            "The scheme of the other place; the caller's unless given.")
+        host = section.optional(
+            "host",
+            .text("a host, with a port where it has one", pattern: "^[A-Za-z0-9.:\\[\\]-]+$", example: "localhost") {
+                ServerURL("http://\($0)") == nil ? nil : $0
+            }, "The host of the other place; the caller's unless given.")
+        if ![301, 302, 303, 307, 308].contains(status) {
+            section.report("\(status) does not send callers elsewhere; use 301, 302, 303, 307 or 308", key: "status")
+        }
+    }
+}
+
+extension PlatformConfiguration.Route.Condition {
+    fileprivate init(_ entry: (name: String, value: String)) {
+        self.init(name: entry.name, value: entry.value == "*" ? nil : entry.value)
+    }
+}
+
+extension PlatformConfiguration.Route.Addresses {
+    init(reading section: SectionReader) {
+        allow = section.collection(
+            "allow", .list(of: .addressRange, orSingle: true), "Ranges of addresses that may; all unless given.")
+        deny = section.collection(
+            "deny", .list(of: .addressRange, orSingle: true), "Ranges of addresses that may not, of those.")
+    }
+}
+
+extension PlatformConfiguration.Route.HeaderEdits {
+    init(reading section: SectionReader) {
+        let set = section.collection(
+            "set", .named("header names with their values", keys: .headers) { _ in .headerValue },
+            "Fields that are set, in place of those that were there.")
+        self.set = Dictionary(set.map { ($0.name, $0.value) }) { first, _ in first }
+        remove = section.collection("remove", .list(of: .headerName, orSingle: true), "Fields that go.")
+        if let flaw = DovetailGateway.HeaderEdits(set: self.set, remove: Set(remove)).flaw {
+            section.report(flaw, key: set.isEmpty ? "remove" : "set")
         }
     }
 }

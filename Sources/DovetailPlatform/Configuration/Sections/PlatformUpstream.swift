@@ -7,6 +7,58 @@ extension PlatformConfiguration {
             case roundRobin = "round-robin"
             /// The one of two drawn at random that has fewer requests in flight; the default.
             case leastRequest = "least-request"
+            /// The one of two drawn at random that would answer sooner, by its latest answers and what it has in flight.
+            case peakLatency = "peak-ewma"
+            /// Always the same for a key, as long as it is there.
+            case consistentHash = "consistent-hash"
+        }
+
+        /// What decides which server a request goes to.
+        public enum HashKey: Sendable, Hashable {
+            /// The authenticated principal, or the address of who has none.
+            case principal
+            /// The client's address.
+            case address
+            /// The path.
+            case path
+            /// A request header's value, or the address of who sends none.
+            case header(String)
+        }
+
+        /// When a server is left out because of its answers.
+        public struct OutlierEjection: Sendable, Hashable {
+            /// Failures in a row that are too many; 5 by default.
+            public let failures: Int
+            /// How long it is left out the first time; 10 s by default.
+            public let time: Duration
+            /// How long at most; 5 minutes by default.
+            public let longest: Duration
+        }
+
+        /// Requests that find out whether servers are well.
+        public struct HealthCheck: Sendable, Hashable {
+            /// What is asked for, by GET.
+            public let path: String
+            /// The statuses of one who is well; 200 to 399 by default.
+            public let statuses: ClosedRange<Int>
+            /// From one to the next; 5 s by default.
+            public let interval: Duration
+            /// How long an answer may take; 2 s by default.
+            public let timeout: Duration
+            /// So many good answers in a row make a server well again; 2 by default.
+            public let healthyAfter: Int
+            /// So many bad ones in a row, and it gets no requests; 3 by default.
+            public let unhealthyAfter: Int
+        }
+
+        /// How TLS is spoken to servers of `https` URLs.
+        public struct TLS: Sendable, Hashable {
+            /// The name that their certificate has to carry; nil: the URL's host.
+            public let serverName: String?
+            /// A PEM file with the authorities that are believed; nil: the system's.
+            public let authorities: String?
+            /// The gateway's own certificate.
+            public let certificate: PlatformConfiguration.CertificateFiles?
         }
 
         /// One server of an upstream.
@@ -23,6 +75,14 @@ extension PlatformConfiguration {
         public let servers: [Server]
         /// How a server is chosen; `least-request` by default.
         public let loadBalancing: LoadBalancing
+        /// What decides where a request goes under `consistent-hash`; the principal by default.
+        public let hashBy: HashKey
+        /// When a server is left out because of its answers.
+        public let outlierEjection: OutlierEjection
+        /// How servers are asked whether they are well; nil: they are not.
+        public let healthCheck: HealthCheck?
+        /// How TLS is spoken to servers of `https` URLs.
+        public let tls: TLS?
         /// The policy of calls to it; `default` unless given.
         public let policy: String?
         /// How long a connection may take to be made; 1 s by default.
@@ -42,9 +102,18 @@ extension PlatformConfiguration.Upstream {
         servers = section.required(
             "servers", .list(of: .server, atLeast: 1), "The servers: each a URL, or a URL with a weight.")
         loadBalancing = section.value(
-            "loadBalancing", .keyword(example: .leastRequest, reserved: ["peak-ewma", "consistent-hash"]),
-            default: "least-request", "How a server is chosen for a request.")
-        section.reserved("healthCheck", "requests that find out whether a server is well; the traffic itself tells")
+            "loadBalancing", .keyword(example: .leastRequest), default: "least-request",
+            "How a server is chosen for a request.")
+        hashBy = section.value(
+            "hashBy", .hashKey, default: "principal", "What decides where a request goes under consistent-hash.")
+        outlierEjection = section.section(
+            "outlierEjection", .section("{ failures: …, time: …, longest: … }", OutlierEjection.init),
+            "When a server is left out because of its answers.")
+        healthCheck = section.optional(
+            "healthCheck", .section("a health check", HealthCheck.init),
+            "Requests that find out whether servers are well.")
+        tls = section.optional(
+            "tls", .section("TLS settings", TLS.init), "How TLS is spoken to servers of https URLs.")
         policy = section.optional("policy", .name, "The policy of calls to the upstream; default unless given.")
         connectTimeout = section.value(
             "connectTimeout", .duration, default: "1s", "How long a connection may take to be made.")
@@ -56,6 +125,16 @@ extension PlatformConfiguration.Upstream {
         idleTimeout = section.value(
             "idleTimeout", .duration, default: "50s",
             "How long an unused connection is kept; shorter than the server's own.")
+        if loadBalancing != .consistentHash, section.has("hashBy") {
+            section.report("only loadBalancing: consistent-hash asks for a key", key: "hashBy")
+        }
+        let secure = servers.count { $0.url.isSecure }
+        if secure > 0, secure < servers.count {
+            section.report("the servers are all https or all http", key: "servers")
+        }
+        if secure == 0, tls != nil {
+            section.report("TLS is spoken to https URLs, and the servers have none", key: "tls")
+        }
         var seen: Set<ServerURL> = []
         for server in servers where !seen.insert(server.url).inserted {
             section.report("the server \(server.url) is there twice; give it a weight instead", key: "servers")
@@ -69,12 +148,49 @@ extension PlatformConfiguration.Upstream {
 
 extension ConfigurationType where Value == PlatformConfiguration.Upstream.Server {
     static var server: ConfigurationType {
-        let url = ConfigurationType<ServerURL>.plainServerURL
+        let url = ConfigurationType<ServerURL>.serverURL
         return url.map { PlatformConfiguration.Upstream.Server(url: $0, weight: 1) }.or(
             .section("a URL with a weight: { url: …, weight: 2 }") { section in
                 PlatformConfiguration.Upstream.Server(
-                    url: section.required("url", .plainServerURL, "The server's URL, without a path."),
+                    url: section.required("url", .serverURL, "The server's URL, without a path."),
                     weight: section.value("weight", .integer(1...1000), default: "1", "Its share beside the others'."))
             })
+    }
+}
+
+extension PlatformConfiguration.Upstream.OutlierEjection {
+    init(reading section: SectionReader) {
+        failures = section.value(
+            "failures", .integer(1...1_000_000), default: "5",
+            "Failures in a row that are too many: no answer, or a 500, 502, 503 or 504.")
+        time = section.value("time", .duration, default: "10s", "How long a server is left out the first time.")
+        longest = section.value("longest", .duration, default: "5m", "How long a server is left out at most.")
+        if longest < time { section.report("the longest time is shorter than the first", key: "longest") }
+    }
+}
+
+extension PlatformConfiguration.Upstream.HealthCheck {
+    init(reading section: SectionReader) {
+        path = section.required("path", .urlPath, "What is asked for, by GET.")
+        statuses = section.value("statuses", .statuses, default: "200-399", "The statuses of one who is well.")
+        interval = section.value("interval", .duration, default: "5s", "From one request to the next.")
+        timeout = section.value("timeout", .duration, default: "2s", "How long an answer may take.")
+        healthyAfter = section.value(
+            "healthyAfter", .integer(1...1000), default: "2", "So many good answers in a row make a server well again.")
+        unhealthyAfter = section.value(
+            "unhealthyAfter", .integer(1...1000), default: "3", "So many bad ones in a row, and it gets no requests.")
+    }
+}
+
+extension PlatformConfiguration.Upstream.TLS {
+    init(reading section: SectionReader) {
+        serverName = section.optional(
+            "serverName", .hostName, "The name that the servers' certificate has to carry; the URL's host unless given."
+        )
+        authorities = section.optional(
+            "authorities", .line("a file's path"), "A PEM file with the authorities that are believed.")
+        certificate = section.optional(
+            "certificate", .section("{ chain: …, key: … }", PlatformConfiguration.CertificateFiles.init),
+            "The gateway's own certificate, for servers that ask for one.")
     }
 }

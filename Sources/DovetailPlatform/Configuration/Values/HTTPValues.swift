@@ -1,3 +1,5 @@
+import DovetailGateway
+
 /// A token (RFC 9110, 5.6.2).
 enum HTTPToken {
     static func isValid(_ text: some StringProtocol) -> Bool {
@@ -51,6 +53,20 @@ extension ConfigurationType where Value == String {
         }
     }
 
+    /// A header field's value.
+    static var headerValue: ConfigurationType {
+        scalar("a header's value", schema: ["type": ["string", "number", "boolean"]], example: "") { text in
+            text.utf8.allSatisfy { $0 == 9 || ($0 >= 32 && $0 != 127) } ? text : nil
+        }
+    }
+
+    /// A range of IP addresses.
+    static var addressRange: ConfigurationType {
+        text("an address or a range such as 10.0.0.0/8", pattern: "^[0-9A-Fa-f.:]+(/[0-9]+)?$", example: "::") {
+            AddressRange($0)?.description
+        }
+    }
+
     /// A route's path: `/api`, `/files/{name}`, `/legacy/**`.
     static var routePath: ConfigurationType {
         text("a path such as /api, /files/{name} or /legacy/**", pattern: "^/[!-~]*$", example: "/") { text in
@@ -95,6 +111,45 @@ extension ConfigurationType where Value == PlatformConfiguration.RouteRateLimit.
                 let name = text.dropFirst(7)
                 return HTTPToken.isValid(name) ? .header(name.lowercased()) : nil
             }
+        }
+    }
+}
+
+extension ConfigurationType where Value == PlatformConfiguration.Upstream.HashKey {
+    /// What decides which server a request goes to.
+    static var hashKey: ConfigurationType {
+        text(
+            "principal, address, path or header:name",
+            pattern: "^(principal|address|path|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$", example: .address
+        ) { text in
+            switch text {
+            case "principal": return .principal
+            case "address": return .address
+            case "path": return .path
+            default:
+                guard text.hasPrefix("header:") else { return nil }
+                let name = text.dropFirst(7)
+                return HTTPToken.isValid(name) ? .header(name.lowercased()) : nil
+            }
+        }
+    }
+}
+
+extension ConfigurationType where Value == ClosedRange<Int> {
+    /// Statuses of answers: `200` or `200-399`.
+    static var statuses: ConfigurationType {
+        let schema: SchemaValue = [
+            "anyOf": [
+                ["type": "string", "pattern": "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"],
+                ["type": "integer", "minimum": 100, "maximum": 599],
+            ]
+        ]
+        return scalar("a status or a range such as 200-399", schema: schema, example: 200...399) { text in
+            let parts = text.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+            guard (1...2).contains(parts.count), let first = parts.first ?? nil, let last = parts.last ?? nil,
+                (100...599).contains(first), first <= last, last <= 599
+            else { return nil }
+            return first...last
         }
     }
 }

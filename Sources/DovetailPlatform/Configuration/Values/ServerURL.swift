@@ -43,16 +43,6 @@ extension ConfigurationType where Value == ServerURL {
     }
 }
 
-extension ConfigurationType where Value == ServerURL {
-    /// The origin of a server that is called without TLS.
-    static var plainServerURL: ConfigurationType {
-        text(
-            "a URL such as http://10.0.0.5:3000, without a path (https is not supported yet)",
-            pattern: "^http://([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?/?$", example: ServerURL.placeholder
-        ) { text in ServerURL(text).flatMap { $0.isSecure ? nil : $0 } }
-    }
-}
-
 extension ServerURL {
     fileprivate static let placeholder = ServerURL(isSecure: false, host: "localhost", port: 80)
 

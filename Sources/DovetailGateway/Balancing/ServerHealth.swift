@@ -1,0 +1,100 @@
+import DovetailCore
+import Synchronization
+
+/// Which servers of an upstream may be used, for all loops of a process: what probes say, and what the traffic itself tells.
+///
+/// A server that failed several times in a row is left out for a while, each time longer. The last one is never left out: a bad answer is better than none.
+final class ServerHealth: Sendable {
+    /// What one server has been doing.
+    private struct Record {
+        var failures = 0
+        var ejections = 0
+        var ejectedUntil: Int64 = 0
+        /// What probes say; true until they say otherwise.
+        var isWell = true
+        /// How many probes in a row have said otherwise than that.
+        var probesInARow = 0
+    }
+
+    let policy: Upstream.OutlierEjection?
+    private let records: Mutex<[Record]>
+    /// Whether anything is amiss: as long as nothing is, no loop takes the lock.
+    private let isAmiss = Atomic<Bool>(false)
+
+    init(servers: Int, policy: Upstream.OutlierEjection?) {
+        self.policy = policy
+        records = Mutex(Array(repeating: Record(), count: servers))
+    }
+
+    /// Whether every server may be used, as is nearly always so.
+    var isFine: Bool { !isAmiss.load(ordering: .relaxed) }
+
+    /// Which servers may be used at `now`; all of them if none could be.
+    func available(at now: Int64) -> [Bool] {
+        records.withLock { records in
+            let available = records.map { $0.isWell && $0.ejectedUntil <= now }
+            if available.allSatisfy({ $0 }), records.allSatisfy({ $0.failures == 0 }) {
+                isAmiss.store(false, ordering: .relaxed)
+            }
+            return available.contains(true) ? available : Array(repeating: true, count: records.count)
+        }
+    }
+
+    /// A request to the server failed: no connection, no answer, or one that says it cannot.
+    func failed(_ server: Int, at now: Int64) {
+        guard let policy else { return }
+        records.withLock { records in
+            isAmiss.store(true, ordering: .relaxed)
+            records[server].failures += 1
+            guard records[server].failures >= policy.consecutiveFailures, records[server].ejectedUntil <= now else {
+                return
+            }
+            let others = records.indices.contains {
+                $0 != server && records[$0].isWell && records[$0].ejectedUntil <= now
+            }
+            guard others else { return }
+            records[server].failures = 0
+            records[server].ejections = min(records[server].ejections + 1, 1000)
+            let time = min(policy.time * records[server].ejections, policy.longestTime)
+            records[server].ejectedUntil = now + time.wholeNanoseconds
+        }
+    }
+
+    /// A request to the server went well.
+    func succeeded(_ server: Int) {
+        guard !isFine, policy != nil else { return }
+        records.withLock { records in
+            records[server].failures = 0
+            if records[server].ejectedUntil == 0 { records[server].ejections = 0 }
+        }
+    }
+
+    /// A probe has ended; tells whether the server's state has changed by it.
+    func probed(_ server: Int, isWell: Bool, check: Upstream.HealthCheck) -> Bool {
+        records.withLock { records in
+            guard records[server].isWell != isWell else {
+                records[server].probesInARow = 0
+                return false
+            }
+            records[server].probesInARow += 1
+            guard records[server].probesInARow >= (isWell ? check.healthyAfter : check.unhealthyAfter) else {
+                return false
+            }
+            records[server].probesInARow = 0
+            records[server].isWell = isWell
+            if isWell {
+                records[server].ejectedUntil = 0
+                records[server].failures = 0
+            }
+            isAmiss.store(true, ordering: .relaxed)
+            return true
+        }
+    }
+
+    /// How many servers are left out at `now`, by probes and by their answers.
+    func leftOut(at now: Int64) -> (unwell: Int, ejected: Int) {
+        records.withLock { records in
+            (records.count { !$0.isWell }, records.count { $0.isWell && $0.ejectedUntil > now })
+        }
+    }
+}

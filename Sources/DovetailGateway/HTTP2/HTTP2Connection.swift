@@ -1,0 +1,100 @@
+import DovetailCore
+import NIOCore
+import NIOHTTP2
+import NIOSSL
+import NIOTLS
+
+/// Makes a client's connection speak what the client speaks.
+enum ClientPipeline {
+    /// A connection in clear text: HTTP/1.1, or HTTP/2 by prior knowledge, which ``ClientConnection`` notices (RFC 9113 3.3).
+    static func plain(_ channel: any Channel, _ worker: Worker) throws {
+        try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker, isSecure: false))
+    }
+
+    /// A connection over TLS: what ALPN has agreed on (RFC 7301).
+    static func secure(_ channel: any Channel, _ worker: Worker, _ context: NIOSSLContext) throws {
+        try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
+        try channel.pipeline.syncOperations.addHandler(ProtocolChoice(worker))
+    }
+
+    /// HTTP/2 from here on.
+    static func addHTTP2(_ channel: any Channel, _ worker: Worker, isSecure: Bool) throws {
+        try channel.syncOptions?.setOption(.autoRead, value: true)
+        let limits = worker.snapshot.configuration
+        var connection = NIOHTTP2Handler.ConnectionConfiguration()
+        connection.initialSettings = [
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: 100),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: limits.headLimits.bytes),
+        ]
+        connection.targetWindowSize = 1_048_576
+        var stream = NIOHTTP2Handler.StreamConfiguration()
+        stream.targetWindowSize = 65_535
+        var management = NIOHTTP2ServerConnectionManagementHandler.Configuration.defaults
+        management.maxIdleTime = .nanoseconds(limits.timeouts.idle.wholeNanoseconds)
+        management.maxGraceTime = .nanoseconds(limits.timeouts.drain.wholeNanoseconds)
+        let manager = NIOHTTP2ServerConnectionManagementHandler(
+            eventLoop: channel.eventLoop, configuration: management)
+        let bound = NIOLoopBound(worker, eventLoop: channel.eventLoop)
+        _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
+            mode: .server, connectionConfiguration: connection, streamConfiguration: stream,
+            streamDelegate: manager.http2StreamDelegate
+        ) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.syncOptions?.setOption(.autoRead, value: false)
+                try channel.pipeline.syncOperations.addHandlers([
+                    HTTP2Stream(), ClientConnection(worker: bound.value, isSecure: isSecure, isStream: true),
+                ])
+            }
+        }
+        try channel.pipeline.syncOperations.addHandler(manager)
+        let id = ObjectIdentifier(channel)
+        worker.openedHTTP2(channel)
+        channel.closeFuture.assumeIsolated().whenComplete { _ in bound.value.closedHTTP2(id) }
+    }
+}
+
+/// Waits for the handshake and takes the protocol that was agreed on.
+private final class ProtocolChoice: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let worker: Worker
+    private let timer = WheelTimer()
+
+    init(_ worker: Worker) { self.worker = worker }
+
+    func channelActive(context: ChannelHandlerContext) {
+        // A client that never shakes hands is let go.
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        timer.onFire = { bound.value.close(promise: nil) }
+        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
+        context.fireChannelActive()
+        context.read()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        worker.cancel(timer)
+        context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .handshakeCompleted(let agreed) = event as? TLSUserEvent else {
+            context.fireUserInboundEventTriggered(event)
+            return
+        }
+        worker.cancel(timer)
+        do {
+            if agreed == "h2" {
+                try ClientPipeline.addHTTP2(context.channel, worker, isSecure: true)
+            } else {
+                try context.pipeline.syncOperations.addHandler(ClientConnection(worker: worker, isSecure: true))
+            }
+            context.pipeline.syncOperations.removeHandler(self, promise: nil)
+        } catch {
+            context.close(promise: nil)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}

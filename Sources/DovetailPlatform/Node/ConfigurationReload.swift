@@ -1,0 +1,100 @@
+import DovetailGateway
+import Foundation
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// Takes over what the configuration file says of the gateway whenever it changes, or on SIGHUP: routes, upstreams, authenticators, certificates, limits.
+///
+/// Requests in flight end as they began. A file that is wrong changes nothing, and the log says what is wrong with it; so it does of a section that
+/// takes a restart.
+struct ConfigurationReload: Service {
+    let node: Node
+    let file: String
+    let load: @Sendable () throws -> PlatformConfiguration
+
+    /// How often the file is looked at.
+    private static let interval = Duration.seconds(1)
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            let (wakes, wake) = AsyncStream<String>.makeStream(bufferingPolicy: .bufferingNewest(1))
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    for await _ in await UnixSignalsSequence(trapping: .sighup) { wake.yield("SIGHUP") }
+                }
+                group.addTask { await watch { wake.yield("the file changed") } }
+                var current = node.configuration
+                for await reason in wakes { current = await reload(current, because: reason) }
+                group.cancelAll()
+            }
+        }
+    }
+
+    private func watch(_ changed: () -> Void) async {
+        var known = contents
+        while (try? await Task.sleep(for: ConfigurationReload.interval)) != nil {
+            let now = contents
+            // Editors write in several steps: what is there twice in a row is whole.
+            guard let now, now != known, (try? await Task.sleep(for: .milliseconds(100))) != nil, contents == now else {
+                continue
+            }
+            known = now
+            changed()
+        }
+    }
+
+    private var contents: Data? { try? Data(contentsOf: URL(fileURLWithPath: file)) }
+
+    /// The configuration that holds from now on.
+    private func reload(_ current: PlatformConfiguration, because reason: String) async -> PlatformConfiguration {
+        let logger = Logger(label: "dovetail.node")
+        do {
+            let next = try load()
+            let restarts = current.sectionsThatTakeARestart(to: next)
+            let before = try node.gatewayConfiguration(current)
+            let after = try node.gatewayConfiguration(next)
+            if let after, let gateway = node.gateway { try await gateway.apply(after) }
+            let changes = GatewayDifference(from: before, to: after).lines
+            logger.notice(
+                "configuration reloaded",
+                metadata: ["reason": "\(reason)", "changes": .array(changes.map { "\($0)" })])
+            if !restarts.isEmpty {
+                logger.warning(
+                    "these sections of the configuration have changed, and take a restart",
+                    metadata: ["sections": .array(restarts.map { "\($0)" })])
+            }
+            return next
+        } catch {
+            logger.error(
+                "the configuration was not reloaded; the one from before goes on",
+                metadata: ["reason": "\(reason)", "error": "\(error)"])
+            return current
+        }
+    }
+}
+
+extension Node {
+    /// What the gateway would do by `configuration`; nil if there is none on this node.
+    fileprivate func gatewayConfiguration(_ configuration: PlatformConfiguration) throws -> GatewayConfiguration? {
+        guard let section = configuration.gateway, section.node == name else { return nil }
+        return try GatewayAssembly(
+            configuration: configuration, gateway: section, catalog: catalog, node: name, table: table, folder: folder,
+            recorder: nil
+        ).compile()
+    }
+}
+
+extension PlatformConfiguration {
+    /// The sections that differ and are read at the start only.
+    func sectionsThatTakeARestart(to next: PlatformConfiguration) -> [String] {
+        let sections: [(name: String, isSame: Bool)] = [
+            ("platform", platform == next.platform), ("nodes", nodes == next.nodes), ("calls", calls == next.calls),
+            ("admin", admin == next.admin), ("telemetry", telemetry == next.telemetry),
+            ("security", security == next.security), ("events", events == next.events),
+            ("gateway.node", gateway?.node == next.gateway?.node),
+            ("gateway.listen", gateway?.listen == next.gateway?.listen),
+        ]
+        return sections.filter { !$0.isSame }.map(\.name)
+    }
+}
