@@ -116,6 +116,7 @@ let package = Package(
             [
                 "DovetailCore", "DovetailResilience", lifecycle,
                 .product(name: "Atomics", package: "swift-atomics"),
+                .product(name: "Collections", package: "swift-collections"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOTLS", package: "swift-nio"),

@@ -191,7 +191,8 @@ import Testing
             "82: gateway.routes[0].requestHeaders.set: the header 'Host' is the gateway's own to write"),
         route(
             "{ path: /a, authentication: none, upstream: legacy, cache: { maxAge: 30s } }",
-            "59: gateway.routes[0].cache: 'cache' is not supported yet (answers kept at the gateway); leave it out"),
+            "68: gateway.routes[0].cache: unknown key \"maxAge\"; expected one of freshFor, maxBody, staleIfError, staleWhileRevalidate"
+        ),
         route(
             "{ path: /a, authentication: none, upstream: legacy, rewrite: { stripPrefix: /b } }",
             "68: gateway.routes[0].rewrite: the path \"/a\" does not begin with \"/b\""),

@@ -29,6 +29,9 @@ enum Method: UInt8, Sendable, CaseIterable {
         }
     }
 
+    /// Whether it asks for nothing to be changed (RFC 9110 9.2.1).
+    var isSafe: Bool { self == .get || self == .head || self == .options }
+
     /// Whether sending twice does no more than sending once (RFC 9110 9.2.2).
     var isIdempotent: Bool { self != .post && self != .patch }
 

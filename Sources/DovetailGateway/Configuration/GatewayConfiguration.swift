@@ -35,6 +35,8 @@ public struct GatewayConfiguration: Sendable {
     public var listen: Listen
     /// How it speaks TLS; nil for clear text. Whether it does is fixed for the life of a gateway, its certificates are not.
     public var tls: ListenerTLS?
+    /// Bytes that kept answers may take, in all. Fixed for the life of a gateway.
+    public var cacheBytes: Int = 67_108_864
     /// What is reachable. Nothing else is.
     public var routes: [Route]
     /// The upstreams that routes name.
@@ -154,6 +156,12 @@ public struct GatewayConfiguration: Sendable {
                 throw refuse("redirects to a scheme or host that is none")
             }
         case .http, .handler: break
+        }
+        if let cache = route.cache,
+            cache.maximumBodyBytes < 0 || cache.staleIfError < .zero || cache.staleWhileRevalidate < .zero
+                || cache.freshFor ?? .zero < .zero
+        {
+            throw refuse("keeps answers for a time or up to a size below zero")
         }
         if let flaw = route.requestHeaders?.flaw ?? route.responseHeaders?.flaw {
             throw refuse("edits headers: \(flaw)")

@@ -81,6 +81,8 @@ public struct Route: Sendable {
     public var conditions: [RouteCondition] = []
     /// From where it may be used; nil for from everywhere.
     public var addresses: AddressFilter?
+    /// What is kept of an upstream's answers; nil for nothing.
+    public var cache: CachePolicy?
     /// Changes to the request's fields, for an upstream.
     public var requestHeaders: HeaderEdits?
     /// Changes to the fields of an upstream's answer.

@@ -89,11 +89,13 @@ extension Exchange {
     private func writeFields(into output: inout ByteBuffer, _ bytes: UnsafeRawBufferPointer) {
         var runStart = -1
         let edits = route?.requestHeaders
+        let isFilling = fill != nil
         for index in fields.indices {
             let field = fields[index]
             let forwards =
                 isForwarded(field.known) && !(head.nominatesFields && isNominated(field, bytes))
                 && !(edits?.drops(bytes[field.name]) ?? false)
+                && !(isFilling && Exchange.isConditional(bytes[field.name]))
             if forwards {
                 if runStart < 0 { runStart = Int(field.name.start) }
             } else if runStart >= 0 {
@@ -104,6 +106,26 @@ extension Exchange {
         // The last line's CRLF is followed by the head's own.
         if runStart >= 0 { output.writeBytes(bytes[ByteRange(runStart, bytes.count - 2)]) }
         if let edits { output.writeBytes(edits.lines) }
+        if let stale = fill?.stale { writeConditions(of: stale, into: &output) }
+    }
+
+    /// The client's own conditions are answered from what is kept.
+    private static func isConditional(_ name: UnsafeRawBufferPointer) -> Bool {
+        name.equalsIgnoringCase("if-none-match") || name.equalsIgnoringCase("if-modified-since")
+    }
+
+    /// Asks whether what is kept still holds (RFC 9111 4.3.1).
+    private func writeConditions(of kept: CachedResponse, into output: inout ByteBuffer) {
+        if let tag = kept.tag {
+            output.writeStaticString("if-none-match: ")
+            output.writeBytes(tag)
+            output.writeStaticString("\r\n")
+        }
+        if let modified = kept.lastModified {
+            output.writeStaticString("if-modified-since: ")
+            output.writeBytes(modified)
+            output.writeStaticString("\r\n")
+        }
     }
 
     private func isNominated(_ field: HeaderField, _ bytes: UnsafeRawBufferPointer) -> Bool {

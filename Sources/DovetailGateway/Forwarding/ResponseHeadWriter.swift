@@ -71,6 +71,7 @@ extension Exchange {
         output.writeStaticString("\r\n")
         writeCORSFields(into: &output)
         writeRateLimitFields(into: &output)
+        writeCacheStatus(into: &output)
         if !client.keepsAlive {
             output.writeStaticString("connection: close\r\n")
         } else if head.minorVersion == 0 {

@@ -24,6 +24,8 @@ final class CompiledRoute {
     let isIdempotent: Bool?
     let rewrite: Rewrite
     let addresses: AddressFilter?
+    let cache: CachePolicy?
+    let hasConditions: Bool
     let requestHeaders: CompiledHeaderEdits?
     let responseHeaders: CompiledHeaderEdits?
     let destination: Destination
@@ -43,6 +45,8 @@ final class CompiledRoute {
         isIdempotent = route.isIdempotent
         scopes = route.scopes
         addresses = route.addresses
+        cache = route.cache
+        hasConditions = !route.conditions.isEmpty
         requestHeaders = route.requestHeaders.map(CompiledHeaderEdits.init)
         responseHeaders = route.responseHeaders.map(CompiledHeaderEdits.init)
         counters = worker.counters(forRoute: route.id)

@@ -15,6 +15,11 @@ extension Exchange {
             connection.pool.observe(
                 connection.server, isFailure: Exchange.isFailure(response.status), since: attemptStarted)
         }
+        if route?.cache != nil || (worker.snapshot.hasCache && !head.method.isSafe),
+            cacheAnswer(response, fields: fields, bytes: bytes)
+        {
+            return
+        }
         responseFraming = clientFraming(response.framing)
         if responseFraming == .untilClose { client.stopKeepingAlive() }
         if !client.requestIsComplete { client.stopKeepingAlive() }
@@ -41,6 +46,7 @@ extension Exchange {
 
     /// A piece of the answer's body.
     func responseBody(_ slice: ByteBuffer) {
+        keep(slice)
         worker.compose()
         if responseFraming == .chunked {
             worker.scratch.writeShortHex(slice.readableBytes)
@@ -59,6 +65,7 @@ extension Exchange {
 
     /// The answer is whole.
     func responseEnd() {
+        keepWhole()
         if responseFraming == .chunked {
             worker.compose()
             worker.scratch.writeStaticString("0\r\n\r\n")
@@ -76,6 +83,7 @@ extension Exchange {
 
     /// Answers with a problem and counts why.
     func reject(_ reason: GatewayMetrics.Rejection, _ problem: Problem, fields: [(String, String)] = []) {
+        if [.upstream, .circuitOpen, .timeout, .overloaded].contains(reason), serveStaleInstead() { return }
         worker.counters.rejected[reason, default: 0] += 1
         var problem = problem
         problem.instance = correlationText

@@ -25,6 +25,12 @@ final class Exchange {
     private(set) var deadline: MonotonicTime?
     private(set) var route: CompiledRoute?
     private(set) var captures = Router.Captures()
+    /// What it does to the cache, where it is forwarded for it.
+    var fill: CacheFill?
+    /// What the cache has to say about it.
+    var cacheStatus: String?
+    /// Whether it waited for another's answer.
+    var isCollapsed = false
     /// Where it is forwarded to, once that is chosen.
     private(set) var pool: UpstreamPool?
     private(set) var originGrant: CompiledCORS.Grant?
@@ -129,6 +135,12 @@ final class Exchange {
     func authenticated() {
         guard let route, !isOver else { return }
         guard authorise(for: route), limitByPrincipal() else { return }
+        if let policy = route.cache, answerFromCache(policy) { return }
+        forward(by: route)
+    }
+
+    /// Hands the request to where its route goes.
+    func forward(by route: CompiledRoute) {
         switch route.destination {
         case .pool(let pool): forward(to: pool)
         case .split(let parts):
@@ -287,6 +299,8 @@ final class Exchange {
         ticket += 1
         permit = nil
         replay = nil
+        if let fill, fill.isLeader { worker.shared.cache.endFill(fill.key) }
+        fill = nil
         record(brokeOff: brokeOff)
     }
 }

@@ -76,8 +76,13 @@ final class HandlerCall {
         case .bytes(let bytes):
             isOver = true
             exchange.responder = .none
+            if exchange.cacheAnswer(status: response.status.code, reason: reason, fields: fields, body: bytes) {
+                break
+            }
             exchange.answer(status: response.status.code, reason: reason, fields: fields, body: bytes)
-        case .stream: exchange.beginAnswer(status: response.status.code, reason: reason, fields: fields)
+        case .stream:
+            exchange.leaveCache()
+            exchange.beginAnswer(status: response.status.code, reason: reason, fields: fields)
         }
         return true
     }

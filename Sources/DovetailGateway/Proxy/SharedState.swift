@@ -11,8 +11,10 @@ final class SharedState: Sendable {
 
     private let tables = Mutex(Tables())
     let onRequestFinished: (@Sendable (RequestRecord) -> Void)?
+    let cache: ResponseCache
 
-    init(onRequestFinished: (@Sendable (RequestRecord) -> Void)?) {
+    init(cacheBytes: Int, onRequestFinished: (@Sendable (RequestRecord) -> Void)?) {
+        cache = ResponseCache(capacity: max(0, cacheBytes))
         self.onRequestFinished = onRequestFinished
     }
 

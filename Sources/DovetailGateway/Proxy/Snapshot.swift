@@ -9,8 +9,11 @@ final class Snapshot {
     let router: Router
     let routes: [CompiledRoute]
     let pools: [String: UpstreamPool]
+    /// Whether any route keeps answers.
+    let hasCache: Bool
 
     private init() {
+        hasCache = false
         configuration = GatewayConfiguration(listen: .init(port: 0), routes: [])
         router = Router([])
         routes = []
@@ -40,6 +43,7 @@ final class Snapshot {
         }
         self.configuration = configuration
         self.pools = pools
+        hasCache = configuration.routes.contains { $0.cache != nil }
         self.routes = routes
         router = Router(configuration.routes)
     }

@@ -46,7 +46,7 @@ public final class Gateway: Service {
     ) throws(GatewayConfigurationError) {
         try configuration.validate()
         state = Mutex(State(configuration: configuration))
-        shared = SharedState(onRequestFinished: onRequestFinished)
+        shared = SharedState(cacheBytes: configuration.cacheBytes, onRequestFinished: onRequestFinished)
         loopCount = max(1, eventLoops)
         self.logger = logger
     }
@@ -217,8 +217,17 @@ public final class Gateway: Service {
             if let part = try? await worker.eventLoop.submit({ worker.value.currentMetrics() }).get() { sum.add(part) }
         }
         sum.breakerOpenings = shared.breakerOpenings
+        (sum.cachedAnswers, sum.cachedBytes, _) = shared.cache.usage
         return sum
     }
+
+    /// Throws away the answers that are kept for a host and path, whatever their query.
+    public func invalidate(host: String, path: String) {
+        shared.cache.invalidate(place: Array("\(host.lowercased()) \(path)".utf8))
+    }
+
+    /// Throws away all answers that are kept.
+    public func clearCache() { shared.cache.clear() }
 
     /// Which route a request would take, and why not the others. Needs no running gateway.
     ///

@@ -43,6 +43,10 @@ public struct GatewayMetrics: Sendable, Equatable {
     public var retries: [String: UInt64] = [:]
     /// How often a circuit breaker opened, by upstream.
     public var breakerOpenings: [String: UInt64] = [:]
+    /// Requests answered from the cache.
+    public var cacheHits: UInt64 = 0
+    /// Answers in the cache right now, and the bytes they take.
+    public var cachedAnswers = 0, cachedBytes = 0
     /// Requests whose deadline passed.
     public var timeouts: UInt64 = 0
     /// Answers of handlers in this process that came when nobody waited any more.
@@ -67,6 +71,7 @@ public struct GatewayMetrics: Sendable, Equatable {
         rejected.merge(other.rejected, uniquingKeysWith: +)
         upstreamErrors.merge(other.upstreamErrors, uniquingKeysWith: +)
         retries.merge(other.retries, uniquingKeysWith: +)
+        cacheHits += other.cacheHits
         timeouts += other.timeouts
         lateAnswers += other.lateAnswers
         handlerCallsInFlight += other.handlerCallsInFlight

@@ -31,18 +31,17 @@ struct GatewayAssembly {
                 configuration.policy(forUpstream: upstream.name), in: folder)
         }
         var routes: [DovetailGateway.Route] = []
-        for (index, route) in gateway.routes.enumerated() {
+        for route in gateway.routes {
             switch route.target {
             case .upstream(let name):
-                routes.append(try compile(route, id: "\(index)-\(name)", to: .http(name)))
+                routes.append(try compile(route, id: route.id, to: .http(name)))
             case .split(let shares):
                 let weights = Dictionary(shares.map { ($0.upstream, $0.weight) }) { first, _ in first }
-                let name = shares.map(\.upstream).joined(separator: "-")
-                routes.append(try compile(route, id: "\(index)-\(name)", to: .split(weights)))
+                routes.append(try compile(route, id: route.id, to: .split(weights)))
             case .redirect(let redirect):
                 routes.append(
                     try compile(
-                        route, id: "\(index)-redirect",
+                        route, id: route.id,
                         to: .redirect(.init(status: redirect.status, scheme: redirect.scheme, host: redirect.host))))
             case .contract(let reference):
                 guard let contract = catalog.contract(reference.description),
@@ -81,6 +80,7 @@ struct GatewayAssembly {
             headLimits: .init(bytes: limits.headerBytes, fields: limits.headerFields, target: limits.targetBytes),
             timeouts: .init(head: limits.headerTimeout, idle: limits.idleTimeout, drain: limits.drainTimeout),
             cors: gateway.cors?.compiled, nodeToken: configuration.security.nodeToken?.revealed)
+        compiled.cacheBytes = limits.cache
         compiled.tls = gateway.tls.map { tls in
             ListenerTLS(
                 certificates: tls.certificates.map { $0.compiled(in: folder) },
@@ -124,6 +124,14 @@ struct GatewayAssembly {
 }
 
 extension PlatformConfiguration.Route {
+    /// What it takes, in words: it stays the same wherever the route stands in the file.
+    fileprivate var id: String {
+        let conditions = (headers + query).map { "\($0.name)=\($0.value ?? "*")" }.sorted()
+        return
+            ((methods.isEmpty ? [] : [methods.sorted().joined(separator: ",")]) + ["\(host ?? "")\(path)"]
+            + (conditions.isEmpty ? [] : ["if \(conditions.joined(separator: ", "))"])).joined(separator: " ")
+    }
+
     /// What it says besides path, destination and who may.
     fileprivate func addRules(to route: inout DovetailGateway.Route) {
         route.conditions =
@@ -131,6 +139,11 @@ extension PlatformConfiguration.Route {
             + query.map { RouteCondition(.query($0.name), $0.value) }
         route.addresses = addresses.map {
             AddressFilter(allow: $0.allow.compactMap(AddressRange.init), deny: $0.deny.compactMap(AddressRange.init))
+        }
+        route.cache = cache.map { cache in
+            CachePolicy(
+                freshFor: cache.freshFor, staleWhileRevalidate: cache.staleWhileRevalidate,
+                staleIfError: cache.staleIfError, maximumBodyBytes: cache.maxBody)
         }
         route.requestHeaders = requestHeaders?.compiled
         route.responseHeaders = responseHeaders?.compiled

@@ -72,6 +72,7 @@ struct GatewayDifference {
                     ("to", destination(route)), ("rewrite", "\(route.rewrite)"),
                     ("rateLimit", route.rateLimit.map { "\($0.limit) by \($0.by)" } ?? "none"),
                     ("timeout", route.timeout.map { "\($0)" } ?? "none"), ("maxBody", "\(route.maximumBodyBytes)"),
+                    ("cache", route.cache.map { "\($0)" } ?? "none"),
                     ("requestHeaders", edits(route.requestHeaders)),
                     ("responseHeaders", edits(route.responseHeaders)),
                     ("cors", (route.cors ?? configuration?.cors).map { "\($0.allowOrigins.sorted())" } ?? "none"),

@@ -195,6 +195,12 @@ extension GatewayMetrics {
             byName(
                 "dovetail_gateway_circuit_openings_total", "Circuit breakers that opened.", "upstream", breakerOpenings),
             PrometheusFamily(
+                name: "dovetail_gateway_cache_hits_total", help: "Requests answered from the cache.", kind: .counter,
+                samples: [.init(value: Double(cacheHits))]),
+            PrometheusFamily(
+                name: "dovetail_gateway_cache_bytes", help: "Memory that kept answers take.", kind: .gauge,
+                samples: [.init(value: Double(cachedBytes))]),
+            PrometheusFamily(
                 name: "dovetail_gateway_connections", help: "Client connections that are open.", kind: .gauge,
                 samples: [.init(value: Double(openClientConnections))]),
         ]

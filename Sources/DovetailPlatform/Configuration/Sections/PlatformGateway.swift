@@ -60,6 +60,8 @@ extension PlatformConfiguration {
         public let targetBytes: Int
         /// The largest request body, unless a route says otherwise; 1 MiB by default, then 413.
         public let maxBody: Int
+        /// How much memory kept answers may take in all; 64 MiB by default.
+        public let cache: Int
         /// How long a connection may stay open without a request; 75 s by default.
         public let idleTimeout: Duration
         /// How long a client may take to send a request's head; 10 s by default.
@@ -136,6 +138,8 @@ extension PlatformConfiguration.Limits {
         maxBody = section.value(
             "maxBody", .byteCount(0...1 << 40), default: "1MiB",
             "The largest request body, unless a route says otherwise; more is answered 413.")
+        cache = section.value(
+            "cache", .byteCount(0...1 << 40), default: "64MiB", "How much memory kept answers may take in all.")
         idleTimeout = section.value(
             "idleTimeout", .duration, default: "75s", "How long a connection may stay open without a request.")
         headerTimeout = section.value(

@@ -50,6 +50,18 @@ extension PlatformConfiguration {
             public let remove: [String]
         }
 
+        /// Which answers are kept at the gateway (RFC 9111); what an answer says itself comes first.
+        public struct Cache: Sendable, Hashable {
+            /// How long an answer is fresh that does not say; nil: it is not kept.
+            public let freshFor: Duration?
+            /// How long after that it is served while one request fetches it anew.
+            public let staleWhileRevalidate: Duration
+            /// How long after that it is served where whoever answers fails.
+            public let staleIfError: Duration
+            /// The largest body that is kept; 1 MiB by default.
+            public let maxBody: Int
+        }
+
         /// From where a route may be used.
         public struct Addresses: Sendable, Hashable {
             /// Ranges that may; none: all.
@@ -81,6 +93,8 @@ extension PlatformConfiguration {
         public let query: [Condition]
         /// From where it may be used; nil: from everywhere.
         public let addresses: Addresses?
+        /// Which answers are kept at the gateway; nil: none.
+        public let cache: Cache?
         /// Changes to requests for an upstream.
         public let requestHeaders: HeaderEdits?
         /// Changes to an upstream's answers.
@@ -177,7 +191,8 @@ extension PlatformConfiguration.Route {
             "How the path is changed for an upstream.")
         maxBody = section.optional(
             "maxBody", .byteCount(0...1 << 40), "The largest request body; the gateway's limit unless given.")
-        section.reserved("cache", "answers kept at the gateway")
+        cache = section.optional(
+            "cache", .section("a cache section", Cache.init), "Which answers are kept at the gateway.")
         if isOpen, !scopes.isEmpty {
             section.report("scopes need a caller, and the route's authentication is none", key: "scopes")
         }
@@ -270,5 +285,20 @@ extension PlatformConfiguration.Route.HeaderEdits {
         if let flaw = DovetailGateway.HeaderEdits(set: self.set, remove: Set(remove)).flaw {
             section.report(flaw, key: set.isEmpty ? "remove" : "set")
         }
+    }
+}
+
+extension PlatformConfiguration.Route.Cache {
+    init(reading section: SectionReader) {
+        freshFor = section.optional(
+            "freshFor", .duration, "How long an answer is fresh that does not say so itself; not kept unless given.")
+        staleWhileRevalidate = section.value(
+            "staleWhileRevalidate", .duration(orZero: true), default: "0s",
+            "How long after that it is served while one request fetches it anew.")
+        staleIfError = section.value(
+            "staleIfError", .duration(orZero: true), default: "0s",
+            "How long after that it is served where whoever answers fails.")
+        maxBody = section.value(
+            "maxBody", .byteCount(0...1 << 30), default: "1MiB", "The largest body that is kept.")
     }
 }

@@ -1,0 +1,145 @@
+import Collections
+import DovetailCore
+import Synchronization
+
+/// The answers that a gateway keeps, in memory and up to a size, for all of its loops; and who is fetching what at the moment.
+///
+/// What was not used since the last round over all goes first when room is needed (the clock algorithm: Corbató 1968).
+final class ResponseCache: Sendable {
+    /// What an answer is kept under.
+    struct Key: Hashable, Sendable {
+        /// The host and the path, in canonical form: what an unsafe request to them throws away (RFC 9111 4.4).
+        var place: [UInt8]
+        /// The query, and the route where it has conditions.
+        var rest: [UInt8]
+    }
+
+    private struct Kept {
+        var key: Key
+        var response: CachedResponse
+        var wasUsed = false
+        var size: Int
+    }
+
+    private struct State {
+        var kept: [UInt64: Kept] = [:]
+        var variants: [Key: [UInt64]] = [:]
+        var places: [[UInt8]: Set<Key>] = [:]
+        /// In the order in which they are looked at for room.
+        var round: Deque<UInt64> = []
+        var size = 0
+        var nextID: UInt64 = 0
+        var fills: [Key: [@Sendable () -> Void]] = [:]
+        var evictions: UInt64 = 0
+    }
+
+    let capacity: Int
+    private let state = Mutex(State())
+
+    init(capacity: Int) { self.capacity = capacity }
+
+    /// The kept answer to a request; `said` gives the request's value of a field, in one form whatever lines it came in.
+    func find(_ key: Key, _ said: ([UInt8]) -> [UInt8]) -> CachedResponse? {
+        state.withLock { state in
+            for id in state.variants[key] ?? [] {
+                guard let kept = state.kept[id], kept.response.vary.allSatisfy({ said($0.name) == $0.value }) else {
+                    continue
+                }
+                state.kept[id]?.wasUsed = true
+                return kept.response
+            }
+            return nil
+        }
+    }
+
+    /// Keeps an answer in place of the one for the same values of what it depends on.
+    func store(_ response: CachedResponse, under key: Key) {
+        let size = response.size + key.place.count + key.rest.count
+        guard size <= capacity else { return }
+        state.withLock { state in
+            for id in state.variants[key] ?? [] where state.kept[id]?.response.vary == response.vary {
+                ResponseCache.remove(id, &state)
+            }
+            while state.size + size > capacity, let id = state.round.popFirst() {
+                guard state.kept[id] != nil else { continue }
+                if state.kept[id]?.wasUsed == true {
+                    state.kept[id]?.wasUsed = false
+                    state.round.append(id)
+                } else {
+                    state.evictions += 1
+                    ResponseCache.remove(id, &state)
+                }
+            }
+            state.nextID += 1
+            let id = state.nextID
+            state.kept[id] = Kept(key: key, response: response, size: size)
+            state.variants[key, default: []].append(id)
+            state.places[key.place, default: []].insert(key)
+            state.round.append(id)
+            state.size += size
+            // Places of what is gone are passed over as the round comes to them; not more than there is.
+            if state.round.count > 2 * state.kept.count + 64 {
+                state.round.removeAll { state.kept[$0] == nil }
+            }
+        }
+    }
+
+    /// Throws away what is kept for a host and path, whatever the query.
+    func invalidate(place: [UInt8]) {
+        state.withLock { state in
+            for key in state.places[place] ?? [] {
+                for id in state.variants[key] ?? [] { ResponseCache.remove(id, &state) }
+            }
+        }
+    }
+
+    /// Throws everything away.
+    func clear() {
+        state.withLock { state in
+            state.kept = [:]
+            state.variants = [:]
+            state.places = [:]
+            state.round = []
+            state.size = 0
+        }
+    }
+
+    private static func remove(_ id: UInt64, _ state: inout State) {
+        guard let kept = state.kept.removeValue(forKey: id) else { return }
+        state.size -= kept.size
+        state.variants[kept.key]?.removeAll { $0 == id }
+        if state.variants[kept.key]?.isEmpty ?? false {
+            state.variants[kept.key] = nil
+            state.places[kept.key.place]?.remove(kept.key)
+            if state.places[kept.key.place]?.isEmpty ?? false { state.places[kept.key.place] = nil }
+        }
+    }
+
+    // MARK: Fetching
+
+    /// Begins to fetch what is not kept; false if somebody else does, and then `wait` is called when that has ended.
+    func beginFill(_ key: Key, wait: @escaping @Sendable () -> Void) -> Bool {
+        state.withLock { state in
+            guard state.fills[key] != nil else {
+                state.fills[key] = []
+                return true
+            }
+            state.fills[key]?.append(wait)
+            return false
+        }
+    }
+
+    /// Whether somebody fetches it.
+    func isBeingFilled(_ key: Key) -> Bool { state.withLock { $0.fills[key] != nil } }
+
+    /// It was fetched, or could not be: whoever waits looks again.
+    func endFill(_ key: Key) {
+        let waiters = state.withLock { $0.fills.removeValue(forKey: key) ?? [] }
+        for waiter in waiters { waiter() }
+    }
+
+    /// How many answers are kept, how many bytes they take, and how many had to go for others.
+    var usage: (count: Int, bytes: Int, evictions: UInt64) {
+        state.withLock { ($0.kept.count, $0.size, $0.evictions) }
+    }
+}
