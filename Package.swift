@@ -124,6 +124,7 @@ let package = Package(
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 .product(name: "X509", package: "swift-certificates"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),
             ]),
         library("DovetailObservability", ["DovetailCore"]),
@@ -175,6 +176,7 @@ let package = Package(
             [
                 "DovetailCore", "DovetailResilience", "DovetailGateway",
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "_CryptoExtras", package: "swift-crypto"),
                 .product(name: "X509", package: "swift-certificates"),
             ]),
         tests("DovetailObservabilityTests", ["DovetailCore", "DovetailObservability", "TestSupport"]),

@@ -2,6 +2,7 @@ import DovetailCore
 import Foundation
 import JWTKit
 import Testing
+import _CryptoExtras
 
 @testable import DovetailGateway
 
@@ -186,5 +187,162 @@ struct JWTTests {
                 try await Tokens.verifier(algorithms: [.hs256, .rs256, .es256], keys: [key])
             }
         }
+    }
+}
+
+/// Algorithms, published key sets, and the other ways to be known.
+@Suite(.timeLimit(.minutes(1))) struct AuthenticatorTests {
+    private static let claims =
+        #"{"iss":"https://id.test","aud":"shop","exp":4000000000,"sub":"ann","scope":"a"}"#
+
+    private func verifier(
+        _ algorithm: JWTConfiguration.Algorithm, _ key: JWTConfiguration.Key, fetch: KeySetFetch? = nil
+    ) async throws -> JWTVerifier {
+        try await JWTVerifier(
+            name: "x",
+            JWTConfiguration(issuer: "https://id.test", audience: "shop", algorithms: [algorithm], keys: [key]),
+            fetch: fetch)
+    }
+
+    private func token(_ header: String, _ signer: JWTKeyCollection) async throws -> [UInt8] {
+        let text = Tokens.base64(header) + "." + Tokens.base64(Self.claims)
+        return Array((text + "." + Tokens.base64(try await signer.getKey().sign(Array(text.utf8)))).utf8)
+    }
+
+    @Test func everyAlgorithmWithItsKeyAndNoOther() async throws {
+        let rsa = try Insecure.RSA.PrivateKey(pem: _RSA.Signing.PrivateKey(keySize: .bits2048).pemRepresentation)
+        let (p384, p521, ed) = (ES384PrivateKey(), ES512PrivateKey(), try EdDSA.PrivateKey())
+        let secret = Tokens.secret + Tokens.secret
+        for (algorithm, length) in [(JWTConfiguration.Algorithm.hs256, 31), (.hs384, 47), (.hs512, 63)] {
+            await #expect(throws: GatewayConfigurationError.self) {
+                try await verifier(algorithm, .secret(Array(secret.prefix(length))))
+            }
+        }
+        typealias Case = (JWTConfiguration.Algorithm, JWTConfiguration.Key, JWTKeyCollection)
+        let rsaPEM = JWTConfiguration.Key.rsa(pem: rsa.publicKey.pemRepresentation)
+        let cases: [Case] = [
+            (.hs256, .secret(secret), await .init().add(hmac: HMACKey(from: secret), digestAlgorithm: .sha256)),
+            (.hs384, .secret(secret), await .init().add(hmac: HMACKey(from: secret), digestAlgorithm: .sha384)),
+            (.hs512, .secret(secret), await .init().add(hmac: HMACKey(from: secret), digestAlgorithm: .sha512)),
+            (.rs256, rsaPEM, await .init().add(rsa: rsa, digestAlgorithm: .sha256)),
+            (.rs384, rsaPEM, await .init().add(rsa: rsa, digestAlgorithm: .sha384)),
+            (.rs512, rsaPEM, await .init().add(rsa: rsa, digestAlgorithm: .sha512)),
+            (.ps256, rsaPEM, await .init().add(pss: rsa, digestAlgorithm: .sha256)),
+            (.ps384, rsaPEM, await .init().add(pss: rsa, digestAlgorithm: .sha384)),
+            (.ps512, rsaPEM, await .init().add(pss: rsa, digestAlgorithm: .sha512)),
+            (.es256, .ecdsa(pem: Tokens.ecdsa.publicKey.pemRepresentation), await .init().add(ecdsa: Tokens.ecdsa)),
+            (.es384, .ecdsa(pem: p384.publicKey.pemRepresentation), await .init().add(ecdsa: p384)),
+            (.es512, .ecdsa(pem: p521.publicKey.pemRepresentation), await .init().add(ecdsa: p521)),
+            (.edDSA, .edDSA(pem: ed.publicKey.pemRepresentation), await .init().add(eddsa: ed)),
+        ]
+        #expect(Set(cases.map(\.0)) == Set(JWTConfiguration.Algorithm.allCases))
+        for (algorithm, key, signer) in cases {
+            let verifier = try await verifier(algorithm, key)
+            for (other, _, otherSigner) in cases {
+                // Each signature under each name: only one's own under one's own is believed.
+                for name in [algorithm.rawValue, other.rawValue] {
+                    let token = try await token(#"{"alg":"\#(name)"}"#, otherSigner)
+                    let isBelieved = (try? verifier.verify(token, now: Tokens.now)) != nil
+                    #expect(
+                        isBelieved == (name == algorithm.rawValue && other == algorithm),
+                        "\(algorithm) \(other) \(name)")
+                }
+            }
+            _ = signer
+        }
+    }
+
+    @Test func aPublishedSetIsFetchedForANewKeyButNotForEveryUnknownOne() async throws {
+        let (first, second) = (try EdDSA.PrivateKey(), ES256PrivateKey())
+        let fetches = Recorded<Void>()
+        let state = Recorded<String>()
+        let x = Tokens.base64(Array(first.publicKey.rawRepresentation))
+        let one = #"{"kty":"OKP","crv":"Ed25519","kid":"one","x":"\#(x)"}"#
+        state.append(#"{"keys":[\#(one),{"kty":"EC","crv":"P-256","kid":"broken","x":"!","y":"!"}]}"#)
+        let configuration = JWTConfiguration(
+            issuer: "https://id.test", audience: "shop", algorithms: [.edDSA, .es256],
+            keys: [.jwksURL("https://id.test/keys", refresh: .seconds(3600))])
+        let verifier = try await JWTVerifier(name: "x", configuration) { url in
+            #expect(url == "https://id.test/keys")
+            fetches.append(())
+            guard let text = state.all.last, !text.isEmpty else { throw TokenError(reason: "away") }
+            return text
+        }
+        let known = try await token(#"{"alg":"EdDSA","kid":"one"}"#, JWTKeyCollection().add(eddsa: first))
+        // The first token need not come after the first fetch.
+        _ = try await verifier.verifyFetching(known)
+        let count = fetches.all.count
+        #expect(count == 1)
+        let new = try await token(#"{"alg":"ES256","kid":"two"}"#, JWTKeyCollection().add(ecdsa: second))
+        for _ in 0..<50 {
+            await #expect(throws: TokenError.self) { try await verifier.verifyFetching(new) }
+        }
+        #expect(fetches.all.count == 1, "within the cooldown nobody makes it ask again")
+        state.append("")
+        _ = try await verifier.verifyFetching(known)
+    }
+
+    @Test func aKeySetThatCannotBeFetchedLetsNobodyInAndAsksAgain() async throws {
+        let first = try EdDSA.PrivateKey()
+        let token = try await token(#"{"alg":"EdDSA","kid":"one"}"#, JWTKeyCollection().add(eddsa: first))
+        let verifier = try await verifier(.edDSA, .jwksURL("https://id.test/keys")) { _ in
+            throw TokenError(reason: "away")
+        }
+        await #expect(throws: TokenError.self) { try await verifier.verifyFetching(token) }
+        await #expect(throws: GatewayConfigurationError.self) {
+            try await self.verifier(.edDSA, .jwksURL("https://id.test/keys"))
+        }
+    }
+
+    @Test func keysAndPasswordsAreKnownByTheirDigests() async throws {
+        let backend = try await Backend { request in
+            let body = request.values("dovetail-principal").description
+            return [.send("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")]
+        }
+        func secured(_ id: String, _ path: String, _ name: String, _ scopes: Set<String> = []) throws -> Route {
+            var route = try route(id, path)
+            route.authentication = .named(name)
+            route.scopes = scopes
+            return route
+        }
+        var configuration = configuration(
+            backend,
+            routes: [
+                try secured("keys", "/keys", "partners"), try secured("write", "/write", "partners", ["write"]),
+                try secured("staff", "/staff", "staff"),
+            ])
+        configuration.authenticators = [
+            "partners": .apiKeys(
+                header: "X-API-Key",
+                [
+                    .init(subject: "acme", secret: "acme-key-0123456789", scopes: ["write"]),
+                    .init(subject: "umbrella", secret: "umbrella-key-012345"),
+                ]),
+            "staff": .basic(realm: "back office", [.init(subject: "ann", secret: "pass:word-1")]),
+        ]
+        try await withGateway(configuration) { gateway in
+            let cases: [(path: String, field: String, status: Int)] = [
+                ("/keys", "X-Api-Key: acme-key-0123456789", 200), ("/keys", "X-Api-Key: acme-key-012345678", 401),
+                ("/keys", "X-Other: acme-key-0123456789", 401), ("/keys", "X-Api-Key: ", 401),
+                ("/write", "X-Api-Key: acme-key-0123456789", 200), ("/write", "X-Api-Key: umbrella-key-012345", 403),
+                ("/staff", "Authorization: Basic \(Data("ann:pass:word-1".utf8).base64EncodedString())", 200),
+                ("/staff", "Authorization: basic \(Data("ann:pass:word-2".utf8).base64EncodedString())", 401),
+                ("/staff", "Authorization: Basic \(Data("bob:pass:word-1".utf8).base64EncodedString())", 401),
+                ("/staff", "Authorization: Basic !!!", 401), ("/staff", "Authorization: Bearer abc", 401),
+                ("/staff", "X-Api-Key: acme-key-0123456789", 401),
+            ]
+            for (path, field, status) in cases {
+                let answer = try await gateway.get(path, fields: [field])
+                #expect(answer?.status == status, "\(path) \(field)")
+                if status == 401 { #expect(answer?.value("www-authenticate") != nil) }
+            }
+            let challenge = try await gateway.get("/staff")?.value("www-authenticate")
+            #expect(challenge == "Basic realm=\"back office\", charset=\"UTF-8\"")
+            #expect(gateway.finished.all.contains { $0.principal == "ann" })
+        }
+        await backend.stop()
+        configuration.authenticators["staff"] = .basic(realm: "x", [.init(subject: "ann", secret: "short")])
+        #expect(!"\(Credential(subject: "ann", secret: "hunter22"))".contains("hunter22"))
+        #expect(!String(reflecting: Credential(subject: "ann", secret: "hunter22")).contains("hunter22"))
     }
 }

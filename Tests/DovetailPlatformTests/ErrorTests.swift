@@ -226,7 +226,7 @@ import Testing
         ),
         jwt(
             "algorithms: [none], publicKey: k.pem",
-            "95: gateway.authentication.users.jwt.algorithms[0]: expected one of HS256, RS256, ES256, found \"none\""
+            "95: gateway.authentication.users.jwt.algorithms[0]: expected one of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, found \"none\""
         ),
         jwt(
             "algorithms: [HS256], publicKey: k.pem",
@@ -238,6 +238,20 @@ import Testing
             "algorithms: [ES256, RS256], publicKey: k.pem",
             "94: gateway.authentication.users.jwt.algorithms: a 'publicKey' is of one algorithm; name that one, or use 'jwks'"
         ),
+        section(
+            "gateway: { node: main, authentication: { partners: { apiKeys: { keys: { acme: { key: short } } } } } }",
+            "86: gateway.authentication.partners.apiKeys.keys.acme.key: expected a secret of at least 16 visible ASCII characters, best written as ${NAME}, found something else (not shown)"
+        ),
+        section(
+            "gateway: { node: main, authentication: { staff: { basic: {}, apiKeys: {} } } }",
+            "49: gateway.authentication.staff: expected exactly one of 'jwt', 'apiKeys', 'basic', found 'apiKeys' and 'basic'"
+        ),
+        jwt(
+            "algorithms: [HS512], secret: \(String(repeating: "s", count: 63))",
+            "111: gateway.authentication.users.jwt.secret: HS512 takes a secret of 64 bytes or more (RFC 7518, 3.2)"),
+        jwt(
+            "algorithms: [ES256], jwks: { file: a, refresh: 1m }",
+            "129: gateway.authentication.users.jwt.jwks.refresh: only a published key set is fetched again"),
         jwt(
             "algorithms: [HS256], secret: hunter2",
             "111: gateway.authentication.users.jwt.secret: expected a secret of at least 32 visible ASCII characters, best written as ${NAME}, found something else (not shown)"

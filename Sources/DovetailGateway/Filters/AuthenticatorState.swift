@@ -64,7 +64,7 @@ final class AuthenticatorState {
         Task.detached {
             let result: Result<VerifiedToken, TokenError>
             do throws(TokenError) {
-                result = .success(try verifier.verify(token, now: WallClock.milliseconds))
+                result = .success(try await verifier.verifyFetching(token))
             } catch {
                 result = .failure(error)
             }

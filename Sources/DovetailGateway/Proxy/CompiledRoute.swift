@@ -1,6 +1,12 @@
 import DovetailCore
 import DovetailResilience
 
+/// An authenticator as one loop uses it.
+enum CompiledAuthenticator {
+    case tokens(AuthenticatorState)
+    case secrets(CredentialTable)
+}
+
 /// A route as one loop uses it.
 final class CompiledRoute {
     enum Rewrite {
@@ -31,13 +37,13 @@ final class CompiledRoute {
     let destination: Destination
     let cors: CompiledCORS?
     let limit: CompiledLimit?
-    let authenticator: AuthenticatorState?
+    let authenticator: CompiledAuthenticator?
     let scopes: Set<String>
     let counters: RouteCounters
 
     init(
         _ route: Route, configuration: GatewayConfiguration, pools: [String: UpstreamPool],
-        authenticators: [String: AuthenticatorState], worker: Worker
+        authenticators: [String: CompiledAuthenticator], worker: Worker
     ) throws(GatewayConfigurationError) {
         id = route.id
         timeout = route.timeout

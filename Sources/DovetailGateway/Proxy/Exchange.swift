@@ -104,7 +104,10 @@ final class Exchange {
         }
         guard admitAddress(), limitByAddress() else { return }
         guard let authenticator = route.authenticator else { return authenticated() }
-        authenticate(with: authenticator)
+        switch authenticator {
+        case .tokens(let state): authenticate(with: state)
+        case .secrets(let table): authenticate(with: table)
+        }
     }
 
     private func match(_ method: Method) -> Router.Match {

@@ -24,7 +24,7 @@ final class Snapshot {
 
     /// Compiles a valid configuration; pools whose upstream did not change are taken over from `previous`.
     init(
-        _ configuration: GatewayConfiguration, authenticators: [String: AuthenticatorState], worker: Worker,
+        _ configuration: GatewayConfiguration, authenticators: [String: CompiledAuthenticator], worker: Worker,
         previous: Snapshot
     ) throws(GatewayConfigurationError) {
         var pools: [String: UpstreamPool] = [:]

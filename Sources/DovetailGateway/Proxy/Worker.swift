@@ -45,7 +45,11 @@ final class Worker {
             let known = authenticators[name]
             states[name] = known?.verifier === verifier ? known : AuthenticatorState(verifier)
         }
-        let next = try Snapshot(configuration, authenticators: states, worker: self, previous: snapshot)
+        var compiled = states.mapValues { CompiledAuthenticator.tokens($0) }
+        for (name, authenticator) in configuration.authenticators {
+            if let table = try CredentialTable(name: name, authenticator) { compiled[name] = .secrets(table) }
+        }
+        let next = try Snapshot(configuration, authenticators: compiled, worker: self, previous: snapshot)
         authenticators = states
         for (name, pool) in snapshot.pools where next.pools[name] !== pool { pool.retire() }
         snapshot = next

@@ -30,6 +30,7 @@ public final class Gateway: Service {
     private let shared: SharedState
     private let loopCount: Int
     private let logger: Logger
+    private let fetch: KeySetFetch?
 
     /// A gateway that is not running yet.
     ///
@@ -39,16 +40,18 @@ public final class Gateway: Service {
     ///   - logger: Where starting, reloading and stopping are told.
     ///   - onRequestFinished: Told of each request when its last byte is written. It is called on an event loop: it must not
     ///     block, and hands on what takes time. Without it nothing is built for it.
+    ///   - fetch: Gets key sets that are published at a URL.
     public init(
         _ configuration: GatewayConfiguration, eventLoops: Int = System.coreCount,
         logger: Logger = Logger(label: "dovetail.gateway"),
-        onRequestFinished: (@Sendable (RequestRecord) -> Void)? = nil
+        onRequestFinished: (@Sendable (RequestRecord) -> Void)? = nil, fetch: KeySetFetch? = nil
     ) throws(GatewayConfigurationError) {
         try configuration.validate()
         state = Mutex(State(configuration: configuration))
         shared = SharedState(cacheBytes: configuration.cacheBytes, onRequestFinished: onRequestFinished)
         loopCount = max(1, eventLoops)
         self.logger = logger
+        self.fetch = fetch
     }
 
     /// Serves until a graceful shutdown or cancellation.
@@ -249,11 +252,12 @@ public final class Gateway: Service {
         var verifiers: [String: JWTVerifier] = [:]
         for (name, authenticator) in configuration.authenticators {
             switch authenticator {
+            case .apiKeys, .basic: _ = try CredentialTable(name: name, authenticator)
             case .jwt(let jwt):
                 if let verifier = known[name], verifier.configuration == jwt {
                     verifiers[name] = verifier
                 } else {
-                    verifiers[name] = try await JWTVerifier(name: name, jwt)
+                    verifiers[name] = try await JWTVerifier(name: name, jwt, fetch: fetch)
                 }
             }
         }

@@ -18,7 +18,7 @@ struct GatewayAssembly {
 
     func make() throws -> Gateway {
         let compiled = try compile()
-        return try Gateway(compiled, onRequestFinished: recorder)
+        return try Gateway(compiled, onRequestFinished: recorder) { try await TextFetch.text(at: $0) }
     }
 
     func compile() throws -> GatewayConfiguration {
@@ -201,18 +201,29 @@ extension PlatformConfiguration.CORS {
     }
 }
 
+extension PlatformConfiguration.Caller {
+    fileprivate var compiled: Credential { Credential(subject: name, secret: secret.revealed, scopes: Set(scopes)) }
+}
+
 extension PlatformConfiguration.Authenticator {
     fileprivate func compiled(in folder: String) throws -> DovetailGateway.Authenticator {
-        guard case .jwt(let jwt) = self else { throw PlatformError("unknown authenticator") }
-        let algorithms = Set(jwt.algorithms.compactMap { JWTConfiguration.Algorithm(rawValue: $0.rawValue) })
+        let jwt: PlatformConfiguration.JWT
+        switch self {
+        case .jwt(let settings): jwt = settings
+        case .apiKeys(let header, let clients): return .apiKeys(header: header, clients.map(\.compiled))
+        case .basic(let realm, let users): return .basic(realm: realm, users.map(\.compiled))
+        }
+        let algorithms = Set(jwt.algorithms)
         let key: JWTConfiguration.Key
         switch jwt.keys {
         case .secret(let secret): key = .secret(Array(secret.revealed.utf8))
         case .jwks(let json): key = .jwks(json: json)
+        case .jwksURL(let url, let refresh): key = .jwksURL(url, refresh: refresh)
         case .jwksFile(let path): key = .jwks(json: try text(of: resolve(path, in: folder)))
         case .publicKeyFile(let path):
             let pem = try text(of: resolve(path, in: folder))
-            key = algorithms.contains(.es256) ? .ecdsa(pem: pem) : .rsa(pem: pem)
+            let name = jwt.algorithms.first?.rawValue ?? ""
+            key = name == "EdDSA" ? .edDSA(pem: pem) : name.hasPrefix("ES") ? .ecdsa(pem: pem) : .rsa(pem: pem)
         }
         return .jwt(
             .init(issuer: jwt.issuer, audience: jwt.audience, algorithms: algorithms, keys: [key], leeway: jwt.leeway))
