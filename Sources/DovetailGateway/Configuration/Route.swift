@@ -81,6 +81,8 @@ public struct Route: Sendable {
     public var conditions: [RouteCondition] = []
     /// From where it may be used; nil for from everywhere.
     public var addresses: AddressFilter?
+    /// Whether a client may make a WebSocket of its connection (RFC 6455). Its timeout ends with the upstream's agreement.
+    public var allowsWebSocket = false
     /// What is kept of an upstream's answers; nil for nothing.
     public var cache: CachePolicy?
     /// Changes to the request's fields, for an upstream.

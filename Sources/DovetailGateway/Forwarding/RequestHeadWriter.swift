@@ -39,6 +39,7 @@ extension Exchange {
         output.writeTraceparent(trace)
         output.writeStaticString("\r\n")
         output.writeBytes(client.forwardedFields)
+        if wantsWebSocket { output.writeStaticString("connection: upgrade\r\nupgrade: websocket\r\n") }
         if let deadline {
             output.writeStaticString("dovetail-timeout: ")
             output.writeDecimal(Int(max(0, (deadline.nanoseconds - now.nanoseconds) / 1_000_000)))

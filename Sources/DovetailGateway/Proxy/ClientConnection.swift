@@ -15,6 +15,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         case head
         /// An exchange is in progress.
         case exchange
+        /// It is a WebSocket's.
+        case tunnel
         /// The answer is out; what is left of the request's body is read and dropped.
         case discarding
         /// The last answer is out and our side is closed; what still comes is dropped, for the answer to arrive (RFC 9112 9.6).
@@ -154,6 +156,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     private func read() {
         guard !isReading, !inputClosed, phase != .closed, let context else { return }
         if phase == .exchange, inbound.readableBytes >= ClientConnection.readAhead { return }
+        if phase == .tunnel, let exchange, !exchange.takesBody { return }
         isReading = true
         context.read()
     }
@@ -171,6 +174,10 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             case .exchange:
                 pumpBody()
                 guard phase != .exchange else { return }
+            case .tunnel:
+                if inbound.readableBytes > 0 { exchange?.tunnel(inbound) }
+                inbound = ByteBuffer()
+                return
             case .discarding:
                 guard discard() else { return }
             case .lingering, .closed:
@@ -227,6 +234,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     /// Hands over as much of the request's body as has arrived and the exchange takes.
     func pumpBody() {
+        if phase == .tunnel { return read() }
         guard phase == .exchange, let exchange else { return }
         while exchange.takesBody, !bodyEndDelivered {
             let slice: ByteBuffer?
@@ -297,6 +305,15 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         keepsAlive = false
     }
 
+    /// From now on bytes go through as they come.
+    func becomeTunnel() {
+        phase = .tunnel
+        keepsAlive = false
+        flush()
+        process()
+        read()
+    }
+
     // MARK: The end of an exchange
 
     /// The answer has been written whole.
@@ -304,6 +321,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         exchange = nil
         worker.cancel(deadlineTimer)
         flush()
+        if phase == .tunnel { return closeAfterFlush() }
         guard phase == .exchange else { return }
         if !keepsAlive {
             if body.isDone, !lingers, !worker.isDraining { closeAfterFlush() } else { lingerAndClose() }
@@ -372,7 +390,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         case .head where headStarted:
             refuse(CodecError(status: 408, reason: "the request's head did not arrive in time"))
         case .head, .discarding, .lingering: context?.close(promise: nil)
-        case .exchange, .closed: break
+        case .exchange, .tunnel, .closed: break
         }
     }
 

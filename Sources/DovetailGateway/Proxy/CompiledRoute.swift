@@ -32,6 +32,7 @@ final class CompiledRoute {
     let addresses: AddressFilter?
     let cache: CachePolicy?
     let hasConditions: Bool
+    let allowsWebSocket: Bool
     let requestHeaders: CompiledHeaderEdits?
     let responseHeaders: CompiledHeaderEdits?
     let destination: Destination
@@ -52,6 +53,7 @@ final class CompiledRoute {
         scopes = route.scopes
         addresses = route.addresses
         cache = route.cache
+        allowsWebSocket = route.allowsWebSocket
         hasConditions = !route.conditions.isEmpty
         requestHeaders = route.requestHeaders.map(CompiledHeaderEdits.init)
         responseHeaders = route.responseHeaders.map(CompiledHeaderEdits.init)

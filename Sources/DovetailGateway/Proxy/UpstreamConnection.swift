@@ -24,6 +24,8 @@ final class UpstreamConnection: ChannelInboundHandler {
     private var hasServed = false
     private var answerHasBegun = false
     private var brokeOff = false
+    /// Whether the connection has become a WebSocket's.
+    private var isTunnel = false
     /// Whether the present request has gone out whole.
     var requestIsSent = false
     /// When it was put into the pool, in nanoseconds.
@@ -94,6 +96,7 @@ final class UpstreamConnection: ChannelInboundHandler {
             close()
             return
         }
+        if isTunnel, let exchange { return exchange.client.write(data) }
         if inbound.readableBytes == 0 { inbound = data } else { inbound.writeBuffer(&data) }
         process()
     }
@@ -120,7 +123,9 @@ final class UpstreamConnection: ChannelInboundHandler {
         pool.closed(self)
         guard let exchange else { return }
         self.exchange = nil
-        if let body, body.endsWithConnection, !brokeOff {
+        if isTunnel {
+            exchange.tunnelEnded()
+        } else if let body, body.endsWithConnection, !brokeOff {
             exchange.responseEnd()
             exchange.finish()
         } else {
@@ -164,7 +169,18 @@ final class UpstreamConnection: ChannelInboundHandler {
         }
         if let failure { throw failure }
         guard let length else { return false }
-        guard head.status != 101 else { throw .bad("the protocol was switched unasked") }
+        if head.status == 101 {
+            guard exchange.wantsWebSocket else { throw .bad("the protocol was switched unasked") }
+            isTunnel = true
+            inbound.withUnsafeReadableBytes { bytes in
+                let bytes = UnsafeRawBufferPointer(rebasing: bytes[0..<length])
+                exchange.becomeTunnel(head, fields: reader.fields, bytes: bytes)
+            }
+            inbound.moveReaderIndex(forwardBy: length)
+            if inbound.readableBytes > 0 { exchange.client.write(inbound) }
+            inbound = ByteBuffer()
+            return false
+        }
         let isInterim = head.status < 200
         if head.status >= 500, exchange.retriesAnswer(status: head.status, retryAfter: retryAfter, from: self) {
             return false

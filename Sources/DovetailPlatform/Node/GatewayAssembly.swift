@@ -145,6 +145,7 @@ extension PlatformConfiguration.Route {
                 freshFor: cache.freshFor, staleWhileRevalidate: cache.staleWhileRevalidate,
                 staleIfError: cache.staleIfError, maximumBodyBytes: cache.maxBody)
         }
+        route.allowsWebSocket = webSocket
         route.requestHeaders = requestHeaders?.compiled
         route.responseHeaders = responseHeaders?.compiled
     }

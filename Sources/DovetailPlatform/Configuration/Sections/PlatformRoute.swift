@@ -93,6 +93,8 @@ extension PlatformConfiguration {
         public let query: [Condition]
         /// From where it may be used; nil: from everywhere.
         public let addresses: Addresses?
+        /// Whether clients may make WebSockets of their connections.
+        public let webSocket: Bool
         /// Which answers are kept at the gateway; nil: none.
         public let cache: Cache?
         /// Changes to requests for an upstream.
@@ -191,6 +193,8 @@ extension PlatformConfiguration.Route {
             "How the path is changed for an upstream.")
         maxBody = section.optional(
             "maxBody", .byteCount(0...1 << 40), "The largest request body; the gateway's limit unless given.")
+        webSocket = section.value(
+            "webSocket", .flag, default: "false", "Whether clients may make WebSockets of their connections.")
         cache = section.optional(
             "cache", .section("a cache section", Cache.init), "Which answers are kept at the gateway.")
         if isOpen, !scopes.isEmpty {
