@@ -353,3 +353,49 @@ struct ResilienceTests {
         await backend.stop()
     }
 }
+
+@Suite(.timeLimit(.minutes(2))) struct ReloadTests {
+    /// Routes, upstreams and limits change a hundred times while clients go on asking: nobody notices.
+    @Test func noRequestFailsWhileTheConfigurationChanges() async throws {
+        let backend = try await Backend { _ in [.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")] }
+        func variant(_ number: Int) throws -> GatewayConfiguration {
+            var routes = [try route("all", "/**")]
+            for extra in 0..<(number % 7) { routes.append(try route("extra-\(extra)", "/extra-\(extra)/{id}")) }
+            routes[0].rateLimit =
+                number % 3 == 0 ? .init(.init(1_000_000, per: .seconds(1)), by: .address) : nil
+            routes[0].responseHeaders = number % 2 == 0 ? HeaderEdits(set: ["X-Variant": "\(number)"]) : nil
+            return configuration(backend, routes: routes) { upstream in upstream.poolSize = 64 + number % 5 }
+        }
+        var start = try variant(0)
+        start.listen = .init(port: 0)
+        try await withGateway(start, loops: 2) { gateway in
+            let isOver = Recorded<Void>()
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<4 {
+                    group.addTask {
+                        let client = try await gateway.client()
+                        var count = 0
+                        while isOver.all.isEmpty {
+                            try await client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+                            let response = await client.response()
+                            #expect(response?.status == 200)
+                            if response?.status != 200 { break }
+                            count += 1
+                        }
+                        await client.close()
+                        return count
+                    }
+                }
+                for number in 1...100 {
+                    try await gateway.gateway.apply(try variant(number))
+                    try await Task.sleep(for: .milliseconds(3))
+                }
+                isOver.append(())
+                var total = 0
+                for try await count in group { total += count }
+                #expect(total > 100)
+            }
+        }
+        await backend.stop()
+    }
+}
