@@ -177,6 +177,8 @@ let package = Package(
                 "DovetailCore", "DovetailResilience", "DovetailGateway",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "X509", package: "swift-certificates"),
             ]),
         tests("DovetailObservabilityTests", ["DovetailCore", "DovetailObservability", "TestSupport"]),

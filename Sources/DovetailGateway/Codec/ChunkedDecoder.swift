@@ -26,6 +26,8 @@ struct ChunkedDecoder: Equatable {
     private var digits = 0
     /// Bytes of the present extension, or of all trailers.
     private var extra = 0
+    private var isQuoted = false
+    private var isEscaped = false
     private static let maximumExtension = 1024
     private static let maximumTrailers = 8192
 
@@ -56,10 +58,10 @@ struct ChunkedDecoder: Equatable {
         case .sizeExtension:
             extra &+= 1
             guard extra <= ChunkedDecoder.maximumExtension else { throw .bad("a chunk extension is too long") }
-            if byte == 0x0D {
+            if byte == 0x0D, !isQuoted {
                 state = .sizeFeed
-            } else if !isFieldValueByte(byte) {
-                throw .bad("a chunk extension holds a control character")
+            } else {
+                try readExtension(byte)
             }
         case .sizeFeed:
             guard byte == 0x0A else { throw .bad("a chunk's size line ends without CRLF") }
@@ -77,6 +79,19 @@ struct ChunkedDecoder: Equatable {
             guard byte == 0x0A else { throw .bad("the last chunk ends without CRLF") }
             state = .end
         case .data, .end: break
+        }
+    }
+
+    /// `;name=value` or `;name="value"` (RFC 9112 7.1.1): tokens, and quotes that end.
+    private mutating func readExtension(_ byte: UInt8) throws(CodecError) {
+        if isQuoted {
+            guard isFieldValueByte(byte) else { throw .bad("a chunk extension holds a control character") }
+            isQuoted = byte != 0x22 || isEscaped
+            isEscaped = byte == 0x5C && !isEscaped
+        } else if byte == 0x22 {
+            isQuoted = true
+        } else if byte != 0x3B, byte != 0x3D, !ByteClass.token.contains(byte) {
+            throw .bad("a chunk extension is malformed")
         }
     }
 
