@@ -146,7 +146,7 @@ let package = Package(
             name: "Patterns", dependencies: umbrella, path: "Examples/Patterns", exclude: ["retention.yaml"],
             packageAccess: false, swiftSettings: strict),
         // Testing
-        library("DovetailTesting", events),
+        library("DovetailTesting", events + ["DovetailCQRS"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(
             name: "fuzz-inputs", dependencies: events, path: "Tests/Fuzz", swiftSettings: strict),
@@ -157,7 +157,8 @@ let package = Package(
         tests("DovetailContractsTests", contracts + ["TestSupport"]),
         tests("DovetailResilienceTests", ["DovetailCore", "DovetailResilience"]),
         tests("DovetailEventsTests", events + ["TestSupport"]),
-        tests("DovetailCQRSTests", events + ["DovetailCQRS", "DovetailMemory"]),
+        tests(
+            "DovetailCQRSTests", events + ["DovetailCQRS", "DovetailMemory", "DovetailSQLite", "DovetailTesting"]),
         tests("DovetailSagasTests", events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas"]),
         tests("DovetailModulesTests", modules + ["DovetailMemory"]),
         tests("DovetailHTTPTests", contracts + ["DovetailHTTP"]),
@@ -167,7 +168,8 @@ let package = Package(
             "DovetailPlatformTests",
             modules + ["DovetailMemory", "DovetailSQLite", "DovetailHTTP", "DovetailPlatform", "TestSupport"]),
         tests(
-            "ConformanceTests", events + ["DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
+            "ConformanceTests",
+            events + ["DovetailCQRS", "DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
         tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .executableTarget(

@@ -121,25 +121,48 @@ public final class EffectivelyOnceReader: Service {
         var cursor = try await place()
         applied.advance(to: cursor.scanned)
         var attempts = 0
+        /// The event that a batch has failed at: what is before it goes by itself, and it alone.
+        var suspect: Int64?
+        var page: EventPage?
         do {
             while true {
-                if log.head <= cursor.scanned { _ = try await log.waitForHead(beyond: cursor.scanned) }
-                var page = try await log.events(
-                    after: cursor.scanned, types: interest.types, limit: attempts == 0 ? batch : 1)
-                page.events.removeAll { !interest.wants($0) || passesOverExpired && $0.hasExpired }
+                let batch: EventPage
+                if let page { batch = page } else { batch = try await fetch(after: cursor.scanned, cuttingAt: suspect) }
+                // The next page is read while this one is applied.
+                let hasMore = suspect == nil && log.head > batch.scanned
+                async let ahead = hasMore ? fetch(after: batch.scanned) : nil
                 do {
-                    cursor = try await apply(page, at: cursor)
-                    attempts = 0
-                    blocked.withLock { $0 = nil }
+                    cursor = try await apply(batch, at: cursor)
+                    if suspect.map({ $0 <= cursor.scanned }) ?? true {
+                        (suspect, attempts) = (nil, 0)
+                        blocked.withLock { $0 = nil }
+                    }
                     applied.advance(to: cursor.scanned)
+                    page = try await ahead
                 } catch let failure as HandlerFailure {
+                    try Task.checkCancellation()
+                    page = nil
+                    suspect = failure.event.position.number
                     attempts += 1
-                    try await report(failure, attempts: attempts)
+                    // The first failure of a batch is only followed by smaller pages, to come as far as possible.
+                    if batch.events.count == 1 { try await report(failure, attempts: attempts) }
                 }
             }
         } catch is CancellationError {
             return
         }
+    }
+
+    /// The next events, once there are some; with `suspect`, those before that one, or it alone.
+    private func fetch(after number: Int64, cuttingAt suspect: Int64? = nil) async throws -> EventPage {
+        if log.head <= number { _ = try await log.waitForHead(beyond: number) }
+        var page = try await log.events(after: number, types: interest.types, limit: batch)
+        page.events.removeAll { !interest.wants($0) || passesOverExpired && $0.hasExpired }
+        guard let suspect, page.scanned >= suspect, let first = page.events.first else { return page }
+        let end = first.position.number < suspect ? suspect - 1 : suspect
+        page.events.removeAll { $0.position.number > end }
+        page.scanned = end
+        return page
     }
 
     private struct HandlerFailure: Error {
@@ -166,16 +189,13 @@ public final class EffectivelyOnceReader: Service {
 
     private func report(_ failure: HandlerFailure, attempts: Int) async throws {
         let event = failure.event
-        // The first failure of a batch is only followed by smaller pages, to come as far as possible.
-        if attempts > 1 || batch == 1 {
-            blocked.withLock { $0 = (event.position, event.type, String(describing: failure.error), attempts) }
-            Logger(label: "dovetail.events").error(
-                "a reader cannot get past an event",
-                metadata: [
-                    "reader": "\(name)", "position": "\(event.position.number)", "type": "\(event.type)",
-                    "attempts": "\(attempts)", "error": "\(failure.error)",
-                ])
-            try await Task.sleep(for: .milliseconds(min(30_000, 50 << min(attempts, 10))))
-        }
+        blocked.withLock { $0 = (event.position, event.type, String(describing: failure.error), attempts) }
+        Logger(label: "dovetail.events").error(
+            "a reader cannot get past an event",
+            metadata: [
+                "reader": "\(name)", "position": "\(event.position.number)", "type": "\(event.type)",
+                "attempts": "\(attempts)", "error": "\(failure.error)",
+            ])
+        try await Task.sleep(for: .milliseconds(min(30_000, 50 << min(attempts, 10))))
     }
 }
