@@ -143,7 +143,8 @@ let package = Package(
             dependencies: umbrella + [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
         .target(
-            name: "Patterns", dependencies: umbrella, path: "Examples/Patterns", exclude: ["retention.yaml"],
+            name: "Patterns", dependencies: umbrella + ["DovetailTesting"], path: "Examples/Patterns",
+            exclude: ["retention.yaml"],
             packageAccess: false, swiftSettings: strict),
         // Testing
         library("DovetailTesting", events + ["DovetailCQRS"]),
@@ -170,7 +171,7 @@ let package = Package(
         tests(
             "ConformanceTests",
             events + ["DovetailCQRS", "DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
-        tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject"]),
+        tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject", "Patterns"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .executableTarget(
             name: "json-bench", dependencies: ["DovetailCore"], path: "Benchmarks/json", swiftSettings: strict),
@@ -178,6 +179,9 @@ let package = Package(
             name: "events-bench", dependencies: events + ["DovetailSQLite"], path: "Benchmarks/events",
             exclude: ["peers"],
             swiftSettings: strict),
+        .executableTarget(
+            name: "cqrs-bench", dependencies: events + ["DovetailCQRS", "DovetailSQLite"], path: "Benchmarks/cqrs",
+            exclude: ["peers"], swiftSettings: strict),
         .executableTarget(
             name: "gateway-bench",
             dependencies: ["DovetailCore", "DovetailResilience", "DovetailGateway", lifecycle],

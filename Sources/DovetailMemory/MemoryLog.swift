@@ -112,7 +112,7 @@ final class MemoryLog: EventLog {
     }
 
     func snapshot<Value: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> Value) async throws -> Value {
-        try state.withLock { try $0.tables.snapshot(body) }
+        try state.withLock { try $0.tables.snapshot(of: $0.events, body) }
     }
 
     func close() {

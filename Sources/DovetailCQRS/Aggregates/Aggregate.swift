@@ -114,7 +114,7 @@ public struct Aggregate<State: Wire>: Sendable {
     public var events: Set<EventIdentity> { Set(appliers.filter(\.value.isExact).keys) }
 
     /// What can be read of its events, for a look at what is stored.
-    package var eventReaders: EventReaders { EventReaders("the aggregate '\(category)'", readers) }
+    package var eventReaders: EventReaders { EventReaders("the aggregate '\(category)'", readers, category: category) }
 
     /// Changes `state`, which is at `version` of a stream, as the next stored event says, and returns its version.
     ///

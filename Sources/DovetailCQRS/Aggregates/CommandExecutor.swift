@@ -17,7 +17,12 @@ public final class CommandExecutor: Sendable {
     private struct Cache {
         var entries: [String: Entry] = [:]
         var clock: UInt64 = 0
+        /// How many instances in a row were new, by category.
+        var new: [String: Int] = [:]
     }
+
+    /// After so many new instances of a category in a row, the next one is taken for new without asking the log first.
+    private static let newInARow = 16
 
     private let log: any EventLog
     private let limit: Int
@@ -107,6 +112,8 @@ public final class CommandExecutor: Sendable {
         let live = enter(aggregate, stream)
         defer { leave(stream) }
         var conflicts = 0
+        // Who errs decides again: the append that it leads to expects a stream without events.
+        if isLikelyNew(aggregate.category) { live.assumeNew() }
         while true {
             let decision: LiveAggregate<State>.Decision?
             do {
@@ -121,7 +128,9 @@ public final class CommandExecutor: Sendable {
                 continue
             }
             guard let decision else {
-                try await live.load(checking: conflicts > 0)
+                if let version = try await live.load(checking: conflicts > 0) {
+                    note(aggregate.category, isNew: version == 0)
+                }
                 continue
             }
             let appended: Appended
@@ -129,6 +138,7 @@ public final class CommandExecutor: Sendable {
                 appended = try await decision.ticket.value
             } catch let error as LogError where error.code == .versionConflict {
                 live.invalidate(decision.generation)
+                note(aggregate.category, isNew: false)
                 conflicts += 1
                 // Conflicts come from another writer of the stream, or behind a failed append; a hundred in a row are neither.
                 guard conflicts < 100 else { throw error }
@@ -146,6 +156,14 @@ public final class CommandExecutor: Sendable {
             return CommandOutcome(
                 position: appended.position, version: decision.version, wasDuplicate: appended.wasDuplicate)
         }
+    }
+
+    private func isLikelyNew(_ category: String) -> Bool {
+        cache.withLock { ($0.new[category] ?? 0) >= Self.newInARow }
+    }
+
+    private func note(_ category: String, isNew: Bool) {
+        cache.withLock { $0.new[category] = isNew ? min(Self.newInARow, ($0.new[category] ?? 0) + 1) : 0 }
     }
 
     private func enter<State>(_ aggregate: Aggregate<State>, _ stream: String) -> LiveAggregate<State> {

@@ -65,7 +65,10 @@ final class LiveAggregate<State: Wire>: Sendable {
     }
 
     /// Loads the state from the log, unless somebody has meanwhile; takes a snapshot where many events had to be read. See ``AggregateLoader/load(_:asOf:checking:)``.
-    func load(checking: Bool) async throws {
+    ///
+    /// Returns the version that it found; nil if somebody else was first.
+    @discardableResult
+    func load(checking: Bool) async throws -> Int64? {
         let before = core.withLock { $0.generation }
         var loaded = try await loader.load(stream, checking: checking)
         if aggregate.snapshots?.isTime(loaded.state, loaded.version - loaded.snapshot) == true, loaded.version > 0 {
@@ -73,9 +76,18 @@ final class LiveAggregate<State: Wire>: Sendable {
             loaded.snapshot = loaded.version
         }
         let found = loaded
-        core.withLock { core in
-            guard core.state == nil, core.generation == before else { return }
+        return core.withLock { core in
+            guard core.state == nil, core.generation == before else { return nil }
             (core.state, core.version, core.snapshot) = (found.state, found.version, found.snapshot)
+            return found.version
+        }
+    }
+
+    /// Takes it for an instance to which nothing has happened, unless it is loaded or was dropped before: the log refuses what is decided on that in error.
+    func assumeNew() {
+        core.withLock { core in
+            guard core.state == nil, core.generation == 0 else { return }
+            (core.state, core.version, core.snapshot) = (aggregate.initial, 0, 0)
         }
     }
 

@@ -1,4 +1,5 @@
 import DovetailContracts
+import DovetailEvents
 
 /// What reads one kind of event: which versions, and how.
 package struct EventReader: Sendable {
@@ -28,18 +29,26 @@ package struct EventReaders: Sendable {
     /// Which part.
     package let name: String
     private let byName: [String: [EventReader]]
+    /// The first part of the names of the streams that are its own, if it is an aggregate: it reads all that is in them, and nothing else.
+    private let category: String?
 
-    package init(_ name: String, _ readers: [EventReader]) {
+    package init(_ name: String, _ readers: [EventReader], category: String? = nil) {
         self.name = name
+        self.category = category
         byName = Dictionary(grouping: readers, by: \.name)
     }
 
     /// The topics that it reads.
     package var topics: Set<String> { Set(byName.keys) }
 
-    /// Reads a stored event as the part would. Throws ``EventVersionError`` for a version of a topic of its own that it does not read.
-    package func read(_ name: String, _ version: Int, _ data: [UInt8]) throws {
-        guard let readers = byName[name] else { return }
+    /// Reads a stored event as the part would; false if it is none of its business. Throws ``EventVersionError`` for a version that it does not read.
+    package func read(_ event: StoredEvent) throws -> Bool {
+        let (name, version) = (event.type, event.version)
+        if let category, event.stream?.name.hasPrefix(category + "-") != true { return false }
+        guard let readers = byName[name] else {
+            guard category != nil else { return false }
+            throw UnknownEventError(event: name)
+        }
         // One of the version itself goes before one that an upcaster leads to.
         let able = readers.filter { $0.versions.contains(version) }
         guard let reader = able.first(where: { $0.versions.upperBound == version }) ?? able.first else {
@@ -48,6 +57,14 @@ package struct EventReaders: Sendable {
                 event: name, stored: version, wanted: newest?.versions.upperBound ?? 0,
                 oldest: newest?.versions.lowerBound ?? 0)
         }
-        try reader.read(data, version)
+        try reader.read(event.data, version)
+        return true
     }
+}
+
+/// An event in the stream of an aggregate that has no function for it.
+struct UnknownEventError: Error, CustomStringConvertible {
+    let event: String
+
+    var description: String { "it has no apply for '\(event)'; add one, if it only passes it over" }
 }

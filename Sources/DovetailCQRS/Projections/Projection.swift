@@ -22,7 +22,8 @@ public struct Projection: Sendable {
     private(set) var parks = false
 
     private struct Handler: Sendable {
-        let handle: @Sendable (StoredEvent, Transaction) throws -> Void
+        /// Decodes an event; what it does then, in a transaction.
+        let effect: @Sendable (StoredEvent) throws -> EffectivelyOnceReader.Effect
         let isExact: Bool
     }
 
@@ -46,12 +47,13 @@ public struct Projection: Sendable {
             // A function for the version itself goes before one that an upcaster leads to.
             guard isExact || copy.handlers[identity]?.isExact != true else { continue }
             copy.handlers[identity] = Handler(
-                handle: { stored, transaction in
-                    let recorded: Recorded<Payload>
-                    do { recorded = try stored.payload(event) } catch {
+                effect: { stored in
+                    do {
+                        let recorded = try stored.payload(event)
+                        return { try change(recorded, $0) }
+                    } catch {
                         throw UndecodableEvent(type: stored.type, cause: error)
                     }
-                    try change(recorded, transaction)
                 }, isExact: isExact)
         }
         copy.readers.append(EventReader(event.description))
@@ -61,7 +63,7 @@ public struct Projection: Sendable {
     /// The same projection, which passes over what was stored of a topic in this version. Without it, a version that nothing reads stops the projection.
     public func passingOver(_ name: String, version: Int) -> Self {
         var copy = self
-        copy.handlers[EventIdentity(name, version)] = Handler(handle: { _, _ in }, isExact: true)
+        copy.handlers[EventIdentity(name, version)] = Handler(effect: { _ in { _ in } }, isExact: true)
         copy.readers.append(EventReader(passingOver: name, version))
         return copy
     }
@@ -95,13 +97,11 @@ public struct Projection: Sendable {
         version == self.version ? self : predecessors.first { $0.version == version }
     }
 
-    /// Applies an event. Throws ``UndecodableEvent`` for one whose payload or version cannot be read.
-    package func apply(_ event: StoredEvent, _ transaction: Transaction) throws {
-        if let handler = handlers[EventIdentity(event.type, event.version)] {
-            return try handler.handle(event, transaction)
-        }
+    /// What an event does. Throws ``UndecodableEvent`` for one whose payload or version cannot be read.
+    func effect(of event: StoredEvent) throws -> EffectivelyOnceReader.Effect {
+        if let handler = handlers[EventIdentity(event.type, event.version)] { return try handler.effect(event) }
         let readers = readers.filter { $0.name == event.type }
-        guard let newest = readers.max(by: { $0.versions.upperBound < $1.versions.upperBound }) else { return }
+        guard let newest = readers.max(by: { $0.versions.upperBound < $1.versions.upperBound }) else { return { _ in } }
         throw UndecodableEvent(
             type: event.type,
             cause: EventVersionError(

@@ -15,15 +15,17 @@ final class ProjectionFollower: Sendable {
     init(_ build: ProjectionBuild, _ program: Projection, from log: any EventLog, into database: any Database) {
         self.build = build
         let names = ProjectionTables(program, build: build.number).names
-        let apply: @Sendable (StoredEvent, Transaction) throws -> Void = { event, transaction in
-            guard let names else { return try program.apply(event, transaction) }
-            try transaction.renamingTables(names) { try program.apply(event, $0) }
-        }
         reader = EffectivelyOnceReader(
             build.cursor, from: log, into: database, types: program.types, batch: Self.batch
-        ) { event, transaction in
-            do { try apply(event, transaction) } catch let error as UndecodableEvent where program.parks {
-                try ProjectionBuilds.park(event, error, of: build, in: transaction)
+        ) { event in
+            do {
+                let effect = try program.effect(of: event)
+                guard let names else { return effect }
+                return { try $0.renamingTables(names, effect) }
+            } catch let error as UndecodableEvent where program.parks {
+                return { try ProjectionBuilds.park(event, error, of: build, in: $0) }
+            } catch {
+                return { _ in throw error }
             }
         }
         (ends, end) = AsyncStream.makeStream()

@@ -5,7 +5,7 @@ import Synchronization
 
 /// The snapshots of a log's aggregates: one to a stream, in the log's database.
 final class SnapshotStore: Sendable {
-    struct Record: Decodable, Sendable {
+    struct Record: Sendable {
         var version: Int64
         var fingerprint: String
         var savedAt: Date
@@ -18,7 +18,7 @@ final class SnapshotStore: Sendable {
     init(log: any EventLog) { self.log = log }
 
     /// Makes the table, once in a process.
-    private func prepare() async throws {
+    func prepare() async throws {
         if isPrepared.withLock({ $0 }) { return }
         _ = try await log.transaction("snapshots", as: .engine) { transaction in
             try transaction.execute(
@@ -34,22 +34,24 @@ final class SnapshotStore: Sendable {
     /// The snapshot of a stream, whatever it was taken under; nil if there is none.
     func record(_ stream: String) async throws -> Record? {
         try await prepare()
-        return try await log.snapshot { snapshot in
-            var record: Record?
-            try snapshot.each(
-                "SELECT version, fingerprint, saved_at, state FROM dovetail_snapshots WHERE stream = \(stream)"
-            ) { row in
-                if case .integer(let version) = row[0], case .text(let fingerprint) = row[1],
-                    case .integer(let savedAt) = row[2], case .blob(let state) = row[3]
-                {
-                    record = Record(
-                        version: version, fingerprint: fingerprint,
-                        savedAt: Date(timeIntervalSince1970: Double(savedAt) / 1e6), state: state)
-                }
-                return false
+        return try await log.snapshot { try SnapshotStore.record(stream, in: $0) }
+    }
+
+    static func record(_ stream: String, in snapshot: Snapshot) throws -> Record? {
+        var record: Record?
+        try snapshot.each(
+            "SELECT version, fingerprint, saved_at, state FROM dovetail_snapshots WHERE stream = \(stream)"
+        ) { row in
+            if case .integer(let version) = row[0], case .text(let fingerprint) = row[1],
+                case .integer(let savedAt) = row[2], case .blob(let state) = row[3]
+            {
+                record = Record(
+                    version: version, fingerprint: fingerprint,
+                    savedAt: Date(timeIntervalSince1970: Double(savedAt) / 1e6), state: state)
             }
-            return record
+            return false
         }
+        return record
     }
 
     /// Keeps a snapshot, instead of an older one or one of another shape. Durable when it returns.

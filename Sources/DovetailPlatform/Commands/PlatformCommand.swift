@@ -8,7 +8,8 @@ struct PlatformCommand<Program: Platform>: AsyncParsableCommand {
             commandName: ProcessInfo.processInfo.processName, abstract: "Runs a platform's nodes, and asks them.",
             subcommands: [
                 RunCommand<Program>.self, CheckCommand<Program>.self, RoutesCommand<Program>.self,
-                EventsCommand<Program>.self, SagasCommand<Program>.self, TraceCommand<Program>.self,
+                EventsCommand<Program>.self, ProjectionsCommand<Program>.self, SagasCommand<Program>.self,
+                TraceCommand<Program>.self,
                 StatusCommand<Program>.self, NodesCommand<Program>.self, OpenAPICommand<Program>.self,
                 TokenCommand<Program>.self,
             ])
