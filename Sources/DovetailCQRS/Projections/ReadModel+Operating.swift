@@ -102,22 +102,21 @@ extension ReadModel {
     }
 
     /// Changes the builds of a projection in one transaction, then takes in how they are. Those that it ends are not followed any more from before.
+    ///
+    /// A follower that was ended is not begun again here, since it may still be at work: what could not be dropped for it stands still until the next start.
     private func change(
         _ projection: Projection, _ label: String, ending ends: (ProjectionBuild) -> Bool = { _ in false },
         _ body: @escaping @Sendable ([ProjectionBuild], Transaction) throws -> Void
     ) async throws -> [ProjectionBuild] {
         let name = projection.name
-        unfollow(name, ends)
-        do {
+        return try await turns.withTurn(name) {
+            unfollow(name, ends)
             let builds = try await database.transaction("\(label) \(name)", as: .engine) { transaction in
                 try body(try ProjectionBuilds.load(name, in: transaction), transaction)
                 return try ProjectionBuilds.load(name, in: transaction)
             }
             try await follow(projection, builds)
             return builds
-        } catch {
-            try await follow(projection, try await database.snapshot { try ProjectionBuilds.load(name, in: $0) })
-            throw error
         }
     }
 }

@@ -22,6 +22,8 @@ public final class ReadModel: Service {
     let database: any Database
     private let projections: [Projection]
     private let state = Mutex(State())
+    /// Builds of a projection are changed one after the other: what is written, and who follows it.
+    let turns = KeyedTurns()
     /// Followers that have to be run.
     private let arrivals: AsyncStream<ProjectionFollower>
     private let arrival: AsyncStream<ProjectionFollower>.Continuation
@@ -84,19 +86,32 @@ public final class ReadModel: Service {
     private func run(_ follower: ProjectionFollower) async throws {
         try await follower.run {
             guard follower.build.state == .building, follower.build.switchesItself else { return }
-            var scanned: Int64 = -1
             while true {
-                if self.hasCaughtUp(follower) { break }
-                scanned = try await follower.reader.waitForProgress(
-                    beyond: max(scanned, follower.reader.status.scanned))
+                let scanned = follower.reader.status.scanned
+                if self.hasCaughtUp(follower), await self.takePlace(follower.build) { return }
+                _ = try await follower.reader.waitForProgress(beyond: scanned)
             }
-            try await self.makeActive(follower.build)
+        }
+    }
+
+    /// Makes a build the active one that has caught up; true if there is nothing more to do for it.
+    private func takePlace(_ build: ProjectionBuild) async -> Bool {
+        let metadata: Logger.Metadata = [
+            "projection": "\(build.projection)", "version": "\(build.version)", "build": "\(build.number)",
+        ]
+        do {
+            try await makeActive(build)
             Logger(label: "dovetail.cqrs").notice(
-                "a new build of a read model answers queries from now on",
-                metadata: [
-                    "projection": "\(follower.build.projection)", "version": "\(follower.build.version)",
-                    "build": "\(follower.build.number)",
-                ])
+                "a new build of a read model answers queries from now on", metadata: metadata)
+            return true
+        } catch let error as LogError where error.code == .statement {
+            // An operator was first.
+            return true
+        } catch {
+            Logger(label: "dovetail.cqrs").warning(
+                "a new build of a read model could not take its place; it is tried again with the next events",
+                metadata: metadata.merging(["error": "\(error)"]) { $1 })
+            return false
         }
     }
 
@@ -120,36 +135,50 @@ public final class ReadModel: Service {
         after position: LogPosition? = nil, until deadline: MonotonicTime? = nil,
         _ body: @escaping @Sendable (Snapshot) throws -> Value
     ) async throws -> Value {
-        if let position {
-            let number = try log.number(of: position)
-            for projection in projections {
-                try await wait(for: number, projection.name, until: deadline ?? .now + .seconds(5))
-            }
-        }
-        return try await read(body)
-    }
-
-    private func wait(for number: Int64, _ projection: String, until deadline: MonotonicTime) async throws {
+        guard let position else { return try await read(view.names, body) }
+        let number = try log.number(of: position)
+        let deadline = deadline ?? .now + .seconds(5)
         while true {
-            let follower = state.withLock { state in
-                state.builds[projection]?.first { $0.state == .active }.flatMap { state.followers[$0.cursor] }
+            // What is waited for is what is read, though another build may become the active one meanwhile.
+            let view = self.view
+            let active = view.active
+            if let behind = active.first(where: { $0.follower == nil && $0.build.scanned < number }) {
+                // Nobody keeps it up to date: what it does not show is shown by the build that takes its place.
+                guard MonotonicTime.now < deadline else {
+                    throw LogError(
+                        .notReached, behind.build.projection,
+                        "its old version stands at \(behind.build.scanned), and the new one has not caught up with \(number) in time"
+                    )
+                }
+                try await Task.sleep(for: .milliseconds(5))
+                continue
             }
-            if let follower { return try await follower.reader.wait(for: number, until: deadline) }
-            // Nobody keeps the active build up to date: what it does not show yet is shown by the one that takes its place.
-            let scanned = activeScanned(projection)
-            if scanned >= number { return }
-            guard MonotonicTime.now < deadline else {
-                throw LogError(
-                    .notReached, projection,
-                    "its old version stands at \(scanned), and the new one has not caught up with \(number) in time")
-            }
-            try await Task.sleep(for: .milliseconds(5))
+            for (_, follower) in active { try await follower?.reader.wait(for: number, until: deadline) }
+            return try await read(view.names, body)
         }
     }
 
-    private func read<Value: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> Value) async throws -> Value {
-        let names = state.withLock { $0.names }
-        return try await database.snapshot { snapshot in
+    /// What queries are answered from at a moment: the active builds, who keeps them up to date, and their tables' names.
+    private struct View {
+        var names: TableNames?
+        var active: [(build: ProjectionBuild, follower: ProjectionFollower?)] = []
+    }
+
+    private var view: View {
+        state.withLock { state in
+            var view = View(names: state.names)
+            for projection in projections {
+                guard let build = state.builds[projection.name]?.first(where: { $0.state == .active }) else { continue }
+                view.active.append((build, state.followers[build.cursor]))
+            }
+            return view
+        }
+    }
+
+    private func read<Value: Sendable>(
+        _ names: TableNames?, _ body: @escaping @Sendable (Snapshot) throws -> Value
+    ) async throws -> Value {
+        try await database.snapshot { snapshot in
             guard let names else { return try body(snapshot) }
             return try snapshot.renaming(names, body)
         }
