@@ -67,6 +67,23 @@ extension IntegrationTests {
                     $0.body.contains("confirmed")
                 }
                 #expect(again.body.contains("confirmed"), "\(again)")
+
+                func streams(_ arguments: String..., status: Int32 = 0) async throws -> String {
+                    let result = try await shop.command("events", "streams", with: arguments)
+                    #expect(result.status == status, "\(arguments): \(result.all)")
+                    return result.all
+                }
+                let order = "order-" + (placed.body.firstMatch(of: /"id":"([^"]+)"/).map { String($0.1) } ?? "")
+                #expect(try await streams("show", order).contains("\(order): at version 2"))
+                #expect(try await streams("show", "order-none", status: 1).contains("there is no stream 'order-none'"))
+                #expect(try await streams("truncate", order, "--through", "9", status: 1).contains("no such version"))
+                #expect(try await streams("truncate", order, "--through", "1").contains("truncated through 1"))
+                #expect(try await streams("delete", order).contains("takes no more events"))
+                #expect(try await streams("show", order).contains("deleted at 20"))
+                #expect(try await streams("restore", order).contains("takes events again"))
+                let whole = try await shop.command("events", "verify")
+                #expect(whole.output.contains("the log is whole: "), "\(whole.all)")
+                #expect(whole.output.contains(" 1 reclaimed"), "\(whole.all)")
             }
         }
     }

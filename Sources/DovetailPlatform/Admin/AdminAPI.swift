@@ -48,6 +48,16 @@ public struct AdminAPI: Contract {
     public let verify = Endpoint.post("/log/verify", Nothing.self, streams: VerifyProgress.self)
     /// Looks whether today's program can read all that is stored; tells how far it is, and last what it found.
     public let checkStored = Endpoint.post("/log/check-stored", Nothing.self, streams: StoredCheckProgress.self)
+    /// Where a stream stands.
+    public let stream = Endpoint.get("/streams/{stream}", ByStream.self, returns: StreamLine.self).fails(unknown)
+    /// Has a stream take no more events.
+    public let deleteStream = Endpoint.delete("/streams/{stream}", ByStream.self).fails(unknown, refused)
+    /// Has a deleted stream take events again.
+    public let restoreStream = Endpoint.post("/streams/{stream}/restore", ByStream.self).fails(unknown, refused)
+    /// Removes a stream's first events for good.
+    public let truncateStream = Endpoint.post(
+        "/streams/{stream}/truncate", TruncateStream.self, returns: StreamLine.self
+    ).fails(unknown, refused)
     /// The builds of the read models.
     public let projections = Endpoint.get("/projections", Nothing.self, returns: ProjectionList.self)
     /// Begins to build a read model again, beside the one that answers.

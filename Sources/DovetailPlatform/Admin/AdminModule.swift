@@ -27,6 +27,7 @@ extension Module {
             }
             admin.handleEvents(of: node)
             admin.handleProjections(of: node)
+            admin.handleStreams(of: node)
             admin.handle(\.sagas) { query, _ in
                 .init(
                     sagas: try await journal.instances(
