@@ -1,6 +1,7 @@
 import DovetailEvents
 import DovetailSQLite
 import DovetailTesting
+import SQLiteBinding
 import Testing
 
 @Suite struct LogTests {
@@ -67,6 +68,23 @@ import Testing
         }
         #expect(error?.code == .streamDeleted)
         #expect(try await again.log.verify { _ in }.isWhole)
+        await again.close()
+    }
+
+    @Test func aStoreFromBeforeDeletionsIsBroughtUp() async throws {
+        let folder = TemporaryFolder()
+        let options = SQLiteStore.Options(durability: .operatingSystem, ballastBytes: 4096)
+        let store = try SQLiteStore.open(folder.path + "/log.db", options: options)
+        let draft = { EventDraft(type: "t", key: "k", source: "t", data: [1]) }
+        _ = try await store.log.append([Append(stream: "s", events: [draft()])])
+        await store.close()
+        let connection = try SQLiteConnection(path: folder.path + "/log.db", checkpointsOnClose: true)
+        try connection.run("ALTER TABLE dovetail_streams DROP COLUMN deleted_at")
+        try connection.run("PRAGMA user_version = 2")
+        let again = try SQLiteStore.open(folder.path + "/log.db", options: options)
+        #expect(try await again.log.streamStatus("s")?.version == 1)
+        try await again.log.delete("s")
+        #expect(try await again.log.streamStatus("s")?.deletedAt != nil)
         await again.close()
     }
 }

@@ -174,6 +174,12 @@ private struct Priced: Wire, Equatable {
             try rich.when { try $0.move(-14) }.thenRefused(Account.Refused(balance: 11))
         }
         #expect(throws: ScenarioFailure.self) { try rich.when { $0.close() }.thenState { !$0.isClosed } }
+        // A dictionary has another order each time.
+        struct Tagged: Wire { var id: String, tags: [String: Int] }
+        let tagged = Event("thing.tagged", Tagged.self, key: \.id)
+        let tags = { Dictionary(uniqueKeysWithValues: (0..<20).shuffled().map { ("t\($0)", $0) }) }
+        try Scenario(Aggregate("thing", 0).apply(tagged) { _, _ in })
+            .when { _ in [tagged(.init(id: "a", tags: tags()))] }.then(tagged(.init(id: "a", tags: tags())))
         try Scenario(Priced.aggregate).given(stored: "thing.priced", version: 1, #"{"id":"a","euros":3}"#)
             .when { _ in [] }.thenState { $0.amount == 300 }
         #expect(throws: AggregateError.self) {

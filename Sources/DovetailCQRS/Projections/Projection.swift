@@ -89,6 +89,9 @@ public struct Projection: Sendable {
     /// The topics it listens to.
     public var types: Set<String> { Set(handlers.keys.map(\.name)) }
 
+    /// The topics that it or a version that it replaces listens to: what has to come into the log.
+    package var allTypes: Set<String> { predecessors.reduce(types) { $0.union($1.types) } }
+
     /// What can be read of its events, for a look at what is stored.
     package var eventReaders: EventReaders { EventReaders("the read model '\(name)'", readers) }
 

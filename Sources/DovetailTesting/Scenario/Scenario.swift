@@ -125,9 +125,22 @@ public struct ScenarioOutcome<State: Wire>: Sendable {
     private func described(_ events: [NewEvent]) throws -> String {
         if events.isEmpty { return "no events" }
         return try events.map { event in
-            let payload = String(decoding: try JSON.encode(event.payload), as: UTF8.self)
+            let value = try JSON.decode(JSONValue.self, from: JSON.encode(event.payload))
+            let payload = String(decoding: try JSON.encode(value.sorted), as: UTF8.self)
             return "\(event.name) v\(event.version) of '\(event.key)': \(payload)"
         }.joined(separator: "; ")
+    }
+}
+
+extension JSONValue {
+    /// The same with the members of its objects in the order of their names: a dictionary has none.
+    fileprivate var sorted: JSONValue {
+        switch self {
+        case .object(let members):
+            .object(members.sorted { $0.name < $1.name }.map { .init($0.name, $0.value.sorted) })
+        case .array(let elements): .array(elements.map(\.sorted))
+        default: self
+        }
     }
 }
 
