@@ -328,6 +328,38 @@ import Testing
         await sqlite.close()
     }
 
+    @Test("Two readers of one cursor, as after a mistake, have each effect once between them")
+    func overtaken() async throws {
+        for _ in 0..<300 { try await executor.move(1) }
+        let views = try store.views(module: "bank")
+        let readers = (0..<2).map { _ in
+            EffectivelyOnceReader("twice", from: store.log, into: views, types: ["account.moved"], batch: 7) {
+                _, tables in
+                try tables.execute("UPDATE twice SET n = n + 1")
+            }
+        }
+        _ = try await views.transaction { try $0.execute("CREATE TABLE twice AS SELECT 0 AS n") }
+        let number = store.log.head
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for reader in readers { group.addTask { try await reader.run() } }
+            for reader in readers { try await reader.wait(for: number, until: .now + .seconds(60)) }
+            group.cancelAll()
+        }
+        #expect(try await views.snapshot { try $0.row(Int.self, "SELECT n FROM twice") } == 300)
+    }
+
+    @Test("A column that is called as its table is found out")
+    func ambiguous() {
+        for (text, expected) in [
+            ("CREATE TABLE sums (id TEXT, sums BIGINT)", "sums"), ("CREATE TABLE IF NOT EXISTS sums (id TEXT)", nil),
+            ("CREATE TABLE a (id TEXT REFERENCES a (id), n BIGINT CHECK (a.n > 0)); CREATE INDEX i ON a (id, n)", nil),
+            ("CREATE TABLE a (i TEXT); CREATE INDEX i ON a (i)", "i"),
+            ("CREATE VIEW v AS SELECT n FROM a; CREATE TABLE a (n BIGINT)", nil),
+        ] {
+            #expect(ProjectionTables.ambiguousName(in: [SQL(stringLiteral: text)]) == expected, "\(text)")
+        }
+    }
+
     @Test("A statement's names are replaced where they are tables, and nowhere else")
     func names() {
         let names = TableNames(["orders": "orders__2", "by_user": "by_user__2"])

@@ -31,6 +31,11 @@ public struct Projection: Sendable {
     public init(_ name: String, version: Int, tables: SQL...) {
         precondition(
             !name.contains("#"), "the name '\(name)' of a projection has a '#', which parts a name from a build")
+        if let ambiguous = ProjectionTables.ambiguousName(in: tables) {
+            preconditionFailure(
+                "in the projection '\(name)' something else is called '\(ambiguous)' as a table is; two builds of it could not stand beside each other"
+            )
+        }
         self.name = name
         self.version = version
         self.tables = tables

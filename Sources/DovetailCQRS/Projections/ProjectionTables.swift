@@ -31,6 +31,26 @@ struct ProjectionTables: Sendable {
         made.reversed().map { "DROP \($0.kind.uppercased()) IF EXISTS \"\(pairs[$0.name.lowercased()] ?? $0.name)\"" }
     }
 
+    /// A name that stands for a table in one place and for something else, as a column, in another; nil if there is none.
+    static func ambiguousName(in statements: [SQL]) -> String? {
+        let names = Set(statements.flatMap { made(by: $0.text) }.map { $0.name.lowercased() })
+        /// After these a table's name may follow.
+        let leads: Set<String> = [
+            "table", "index", "view", "trigger", "exists", "on", "references", "from", "into", "join", "update", "as",
+        ]
+        for statement in statements {
+            let words = SQLWords(statement.text)
+            for (index, word) in words.words.enumerated()
+            where names.contains(word.name) && word.before != UInt8(ascii: ".") {
+                let isQualifier =
+                    word.range.upperBound < words.bytes.count && words.bytes[word.range.upperBound] == UInt8(ascii: ".")
+                let before = index > 0 ? words.words[index - 1].name : ""
+                if !isQualifier, !leads.contains(before) { return word.name }
+            }
+        }
+        return nil
+    }
+
     /// What a statement makes: `CREATE UNIQUE INDEX IF NOT EXISTS name …`.
     private static func made(by text: String) -> [(kind: String, name: String)] {
         let words = SQLWords(text)

@@ -134,6 +134,8 @@ public final class EffectivelyOnceReader: Service {
 
     public func run() async throws {
         var cursor = try await place()
+        /// What the database holds of it: a page without events only moves the mark.
+        var written = cursor.scanned
         applied.advance(to: cursor.scanned)
         var attempts = 0
         /// The event that a batch has failed at: what is before it goes by itself, and it alone.
@@ -147,13 +149,21 @@ public final class EffectivelyOnceReader: Service {
                 let hasMore = suspect == nil && log.head > batch.scanned
                 async let ahead = hasMore ? fetch(after: batch.scanned) : nil
                 do {
-                    cursor = try await apply(batch, at: cursor)
+                    cursor = try await apply(batch, at: cursor, written: written)
+                    if !batch.effects.isEmpty { written = cursor.scanned }
                     if suspect.map({ $0 <= cursor.scanned }) ?? true {
                         (suspect, attempts) = (nil, 0)
                         blocked.withLock { $0 = nil }
                     }
                     applied.advance(to: cursor.scanned)
                     page = try await ahead
+                } catch is Overtaken {
+                    try Task.checkCancellation()
+                    Logger(label: "dovetail.events").warning(
+                        "somebody else moves a reader's cursor; it goes on from there", metadata: ["reader": "\(name)"])
+                    cursor = try await place()
+                    (written, page, suspect, attempts) = (cursor.scanned, nil, nil, 0)
+                    applied.advance(to: cursor.scanned)
                 } catch let failure as HandlerFailure {
                     try Task.checkCancellation()
                     page = nil
@@ -187,23 +197,27 @@ public final class EffectivelyOnceReader: Service {
         var scanned: Int64
     }
 
+    /// The cursor is not where this reader has left it: what it was about to do has been done, or must not be.
+    private struct Overtaken: Error {}
+
     private struct HandlerFailure: Error {
         let event: StoredEvent
         let error: any Error
     }
 
-    private func apply(_ batch: Batch, at cursor: Cursor) async throws -> Cursor {
+    private func apply(_ batch: Batch, at cursor: Cursor, written: Int64) async throws -> Cursor {
         var next = cursor
         next.scanned = batch.scanned
         // A page without events only moves the mark; it is written with the next effect.
         if batch.effects.isEmpty { return next }
         let name = name
-        let written = next
+        let reached = next
         try await database.transaction("read \(name)", as: .engine) { transaction in
+            guard try Cursor.load(name, in: transaction)?.scanned == written else { throw Overtaken() }
             for (event, effect) in batch.effects {
                 do { try effect(transaction) } catch { throw HandlerFailure(event: event, error: error) }
             }
-            try written.save(name, in: transaction)
+            try reached.save(name, in: transaction)
         }
         return next
     }
