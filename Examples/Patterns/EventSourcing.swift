@@ -16,7 +16,10 @@ struct AccountsAPI: Contract {
 
     static let overdrawn = Problem("account-overdrawn", status: 409)
 
-    struct Move: Wire { var account: String, cents: Int }
+    struct Move: Wire, Constrained {
+        var account: String, cents: Int
+        static let constraints: Constraints = ["cents": .range(1...100_000_000)]
+    }
     struct Receipt: Wire { var version: Int64 }
     struct ByAccount: Wire { var account: String, at: Date? }
     struct Balance: Wire { var account: String, cents: Int }
