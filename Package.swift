@@ -153,10 +153,11 @@ let package = Package(
             dependencies: umbrella + [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
         .target(
-            name: "Patterns", dependencies: umbrella, path: "Examples/Patterns", exclude: ["retention.yaml"],
+            name: "Patterns", dependencies: umbrella + ["DovetailTesting"], path: "Examples/Patterns",
+            exclude: ["retention.yaml"],
             packageAccess: false, swiftSettings: strict),
         // Testing
-        library("DovetailTesting", events),
+        library("DovetailTesting", events + ["DovetailCQRS"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(
             name: "fuzz-inputs", dependencies: events, path: "Tests/Fuzz", swiftSettings: strict),
@@ -167,7 +168,8 @@ let package = Package(
         tests("DovetailContractsTests", contracts + ["TestSupport"]),
         tests("DovetailResilienceTests", ["DovetailCore", "DovetailResilience"]),
         tests("DovetailEventsTests", events + ["TestSupport"]),
-        tests("DovetailCQRSTests", events + ["DovetailCQRS", "DovetailMemory"]),
+        tests(
+            "DovetailCQRSTests", events + ["DovetailCQRS", "DovetailMemory", "DovetailSQLite", "DovetailTesting"]),
         tests("DovetailSagasTests", events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas"]),
         tests("DovetailModulesTests", modules + ["DovetailMemory"]),
         tests("DovetailHTTPTests", contracts + ["DovetailHTTP"]),
@@ -186,8 +188,9 @@ let package = Package(
             "DovetailPlatformTests",
             modules + ["DovetailMemory", "DovetailSQLite", "DovetailHTTP", "DovetailPlatform", "TestSupport"]),
         tests(
-            "ConformanceTests", events + ["DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
-        tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject"]),
+            "ConformanceTests",
+            events + ["DovetailCQRS", "DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
+        tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject", "Patterns"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .executableTarget(
             name: "json-bench", dependencies: ["DovetailCore"], path: "Benchmarks/json", swiftSettings: strict),
@@ -195,6 +198,9 @@ let package = Package(
             name: "events-bench", dependencies: events + ["DovetailSQLite"], path: "Benchmarks/events",
             exclude: ["peers"],
             swiftSettings: strict),
+        .executableTarget(
+            name: "cqrs-bench", dependencies: events + ["DovetailCQRS", "DovetailSQLite"], path: "Benchmarks/cqrs",
+            exclude: ["peers"], swiftSettings: strict),
         .executableTarget(
             name: "gateway-bench",
             dependencies: ["DovetailCore", "DovetailResilience", "DovetailGateway", lifecycle],

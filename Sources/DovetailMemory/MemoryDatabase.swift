@@ -71,15 +71,43 @@ final class MemoryTables {
         }
     }
 
-    func snapshot<Value>(_ body: (Snapshot) throws -> Value) throws -> Value {
+    /// Runs `body` on a snapshot, which shows the events of a log too, if there are some.
+    func snapshot<Value>(of events: MemoryEvents? = nil, _ body: (Snapshot) throws -> Value) throws -> Value {
         do {
             try connection.run("BEGIN")
             defer { try? connection.run("ROLLBACK") }
-            let snapshot = Snapshot(ConnectionBackend(reading: connection))
+            let statements = ConnectionBackend(reading: connection)
+            let snapshot = Snapshot(
+                events.map { MemorySnapshotBackend(statements, $0) as any TransactionBackend } ?? statements)
             defer { snapshot.close() }
             return try body(snapshot)
         } catch let failure as SQLiteFailure {
             throw failure.error("snapshot")
         }
     }
+}
+
+/// What a snapshot of a log in memory reads: tables, and the events of streams.
+private final class MemorySnapshotBackend: TransactionBackend {
+    private let statements: ConnectionBackend
+    private let events: MemoryEvents
+
+    init(_ statements: ConnectionBackend, _ events: MemoryEvents) {
+        self.statements = statements
+        self.events = events
+    }
+
+    func execute(_ sql: SQL) throws -> Int { try statements.execute(sql) }
+
+    func query(_ sql: SQL, _ body: (borrowing SQLRow) throws -> Bool) throws { try statements.query(sql, body) }
+
+    func append(_ append: Append) throws -> Appended { try statements.append(append) }
+
+    func asEngine<Value>(_ body: () throws -> Value) rethrows -> Value { try statements.asEngine(body) }
+
+    func stream(_ name: String, after version: Int64, limit: Int) throws -> [StoredEvent] {
+        events.stream(name, after: version, limit: limit)
+    }
+
+    func streamStatus(_ name: String) throws -> StreamStatus? { events.status(ofStream: name) }
 }

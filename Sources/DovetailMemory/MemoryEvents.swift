@@ -4,12 +4,29 @@ import Foundation
 
 /// The events of a log in memory. The caller's lock is around it.
 final class MemoryEvents {
+    private struct Stream {
+        /// Where its events are, of those that were not truncated.
+        var indices: [Int] = []
+        /// How many were truncated.
+        var truncated: Int64 = 0
+        var deletedAt: Date?
+
+        var version: Int64 { truncated + Int64(indices.count) }
+    }
+
+    /// A state to return to.
+    struct Mark {
+        fileprivate let head: Int64
+    }
+
     private let identity: (log: UniqueID, epoch: Int)
     /// By number; nil where an event was reclaimed.
     private var events: [StoredEvent?] = []
-    private var streams: [String: [Int]] = [:]
+    private var streams: [String: Stream] = [:]
     private var indices: [UniqueID: Int] = [:]
     private var lastTime = Date.distantPast
+    /// When streams that were deleted or restored since the last mark had been deleted before.
+    private var deletions: [String: Date?] = [:]
 
     init(_ identity: (log: UniqueID, epoch: Int)) {
         self.identity = identity
@@ -33,6 +50,11 @@ final class MemoryEvents {
                     .versionConflict, name,
                     "it is at version \(version), not at \(expected) as expected; load it again and decide anew")
             }
+            if let deletedAt = streams[name]?.deletedAt, append.change != .restore,
+                !(append.events.isEmpty && append.change == .delete)
+            {
+                throw LogError.streamDeleted(name, at: deletedAt)
+            }
             versions[name] = version + Int64(append.events.count)
         }
         guard known.isEmpty, Set(drafts.map(\.id)).count == drafts.count else {
@@ -46,24 +68,33 @@ final class MemoryEvents {
         for append in appends {
             for draft in append.events {
                 let stream = append.stream.map { (name: $0, version: version(of: $0) + 1) }
-                if let stream { streams[stream.name, default: []].append(events.count) }
+                if let stream { streams[stream.name, default: Stream()].indices.append(events.count) }
                 indices[draft.id] = events.count
                 events.append(StoredEvent(position: place(head + 1), stream: stream, time: time, draft: draft))
             }
+            guard let name = append.stream, let change = append.change else { continue }
+            let before = streams[name]?.deletedAt
+            if deletions[name] == nil { deletions[name] = .some(before) }
+            streams[name, default: Stream()].deletedAt = change == .delete ? before ?? time : nil
         }
         return outcome(at: place(head), appends, wasDuplicate: false)
     }
 
-    /// Takes back everything after `number`.
-    func remove(after number: Int64) {
-        while head > number {
+    /// The state as it is now; what is deleted or restored from here on can be taken back.
+    func mark() -> Mark {
+        deletions = [:]
+        return Mark(head: head)
+    }
+
+    /// Takes back everything since `mark`.
+    func rollBack(to mark: Mark) {
+        while head > mark.head {
             guard let event = events.removeLast() else { continue }
             indices[event.id] = nil
-            if let stream = event.stream {
-                streams[stream.name]?.removeLast()
-                if streams[stream.name]?.isEmpty == true { streams[stream.name] = nil }
-            }
+            if let stream = event.stream { streams[stream.name]?.indices.removeLast() }
         }
+        for (name, before) in deletions { streams[name]?.deletedAt = before }
+        deletions = [:]
     }
 
     func page(after number: Int64, types: Set<String>?, limit: Int) -> EventPage {
@@ -82,8 +113,31 @@ final class MemoryEvents {
     }
 
     func stream(_ name: String, after version: Int64, limit: Int) -> [StoredEvent] {
-        let indices = streams[name] ?? []
-        return indices.dropFirst(Int(max(0, version))).prefix(max(0, limit)).compactMap { events[$0] }
+        guard let stream = streams[name] else { return [] }
+        let skipped = min(max(0, version - stream.truncated), Int64(stream.indices.count))
+        return stream.indices.dropFirst(Int(skipped)).prefix(max(0, limit)).compactMap { events[$0] }
+    }
+
+    func status(ofStream name: String) -> StreamStatus? {
+        guard let stream = streams[name], stream.version > 0 || stream.deletedAt != nil else { return nil }
+        return StreamStatus(
+            name: name, version: stream.version, truncated: stream.truncated, deletedAt: stream.deletedAt)
+    }
+
+    func truncate(_ truncation: StreamTruncation) throws {
+        guard let stream = streams[truncation.stream], stream.truncated == truncation.after,
+            stream.version >= truncation.through
+        else {
+            throw LogError(
+                .versionConflict, truncation.stream, "somebody else truncates it; look at it and try again")
+        }
+        let count = Int(truncation.through - truncation.after)
+        for index in stream.indices.prefix(count) {
+            if let event = events[index] { indices[event.id] = nil }
+            events[index] = nil
+        }
+        streams[truncation.stream]?.indices.removeFirst(count)
+        streams[truncation.stream]?.truncated = truncation.through
     }
 
     func event(id: UniqueID) -> StoredEvent? {
@@ -107,7 +161,7 @@ final class MemoryEvents {
     /// How many events are there, and how many were.
     var counts: (kept: Int64, head: Int64) { (Int64(events.count { $0 != nil }), head) }
 
-    private func version(of stream: String) -> Int64 { Int64(streams[stream]?.count ?? 0) }
+    private func version(of stream: String) -> Int64 { streams[stream]?.version ?? 0 }
 
     private func place(_ number: Int64) -> LogPosition {
         LogPosition(log: identity.log, epoch: identity.epoch, number: number)

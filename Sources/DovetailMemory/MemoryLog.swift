@@ -64,6 +64,23 @@ final class MemoryLog: EventLog {
         }
     }
 
+    func streamStatus(_ name: String) async throws -> StreamStatus? {
+        state.withLock { $0.events.status(ofStream: name) }
+    }
+
+    func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws {
+        try state.withLock { state in
+            if let hold, let done = try state.tables.snapshot({ try $0.row(Int64?.self, hold) }), let done,
+                done < truncation.last
+            {
+                throw LogError(
+                    .notReached, truncation.stream,
+                    "a subscription was set back to \(done) meanwhile; try again when it has passed")
+            }
+            try state.events.truncate(truncation)
+        }
+    }
+
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
         let (kept, head) = state.withLock { $0.events.counts }
         var verification = LogVerification()
@@ -84,18 +101,18 @@ final class MemoryLog: EventLog {
         try Task.checkCancellation()
         let context = CallContext.current
         return try state.withLock { state in
-            let before = state.events.head
+            let mark = state.events.mark()
             let value = try state.tables.transaction(
                 label, as: role, context: context,
                 append: { [events = state.events] in try events.append([$0]) },
-                undo: { state.events.remove(after: before) }, body)
+                undo: { state.events.rollBack(to: mark) }, body)
             watermark.advance(to: state.events.head)
             return value
         }
     }
 
     func snapshot<Value: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> Value) async throws -> Value {
-        try state.withLock { try $0.tables.snapshot(body) }
+        try state.withLock { try $0.tables.snapshot(of: $0.events, body) }
     }
 
     func close() {

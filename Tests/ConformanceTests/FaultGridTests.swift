@@ -278,6 +278,11 @@ import Testing
             try await log.reclaim(topics, after: number, upTo: end, limit: limit, unless: hold)
         }
 
+        func streamStatus(_ name: String) async throws -> StreamStatus? { try await log.streamStatus(name) }
+        func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws {
+            try await log.truncate(truncation, unless: hold)
+        }
+
         func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
             try await log.verify(progress: progress)
         }

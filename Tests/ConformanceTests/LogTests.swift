@@ -1,4 +1,7 @@
+import DovetailEvents
+import DovetailSQLite
 import DovetailTesting
+import SQLiteBinding
 import Testing
 
 @Suite struct LogTests {
@@ -34,5 +37,54 @@ import Testing
     @Test(.timeLimit(.minutes(2)), arguments: RetentionConformance.checks)
     func keepsItsPromiseOverSQLite(_ check: ConformanceCheck) async throws {
         try await withSQLiteStore { try await check.run(on: $0) }
+    }
+}
+
+@Suite struct StreamTests {
+    @Test(.timeLimit(.minutes(2)), arguments: StreamConformance.checks)
+    func keepsItsPromiseOverMemory(_ check: ConformanceCheck) async throws {
+        try await withMemoryStore { try await check.run(on: $0) }
+    }
+
+    @Test(.timeLimit(.minutes(2)), arguments: StreamConformance.checks)
+    func keepsItsPromiseOverSQLite(_ check: ConformanceCheck) async throws {
+        try await withSQLiteStore { try await check.run(on: $0) }
+    }
+
+    @Test func deletionsAndTruncationsOutliveARestart() async throws {
+        let folder = TemporaryFolder()
+        let options = SQLiteStore.Options(durability: .operatingSystem, ballastBytes: 4096)
+        let store = try SQLiteStore.open(folder.path + "/log.db", options: options)
+        let draft = { EventDraft(type: "t", key: "k", source: "t", data: [1]) }
+        _ = try await store.log.append([Append(stream: "s", events: [draft(), draft(), draft()])])
+        try await store.log.truncate("s", through: 2)
+        try await store.log.delete("s")
+        let before = try await store.log.streamStatus("s")
+        await store.close()
+        let again = try SQLiteStore.open(folder.path + "/log.db", options: options)
+        #expect(try await again.log.streamStatus("s") == before)
+        let error = await #expect(throws: LogError.self) {
+            try await again.log.append([Append(stream: "s", events: [draft()])])
+        }
+        #expect(error?.code == .streamDeleted)
+        #expect(try await again.log.verify { _ in }.isWhole)
+        await again.close()
+    }
+
+    @Test func aStoreFromBeforeDeletionsIsBroughtUp() async throws {
+        let folder = TemporaryFolder()
+        let options = SQLiteStore.Options(durability: .operatingSystem, ballastBytes: 4096)
+        let store = try SQLiteStore.open(folder.path + "/log.db", options: options)
+        let draft = { EventDraft(type: "t", key: "k", source: "t", data: [1]) }
+        _ = try await store.log.append([Append(stream: "s", events: [draft()])])
+        await store.close()
+        let connection = try SQLiteConnection(path: folder.path + "/log.db", checkpointsOnClose: true)
+        try connection.run("ALTER TABLE dovetail_streams DROP COLUMN deleted_at")
+        try connection.run("PRAGMA user_version = 2")
+        let again = try SQLiteStore.open(folder.path + "/log.db", options: options)
+        #expect(try await again.log.streamStatus("s")?.version == 1)
+        try await again.log.delete("s")
+        #expect(try await again.log.streamStatus("s")?.deletedAt != nil)
+        await again.close()
     }
 }

@@ -58,6 +58,10 @@ final class FailingLog: EventLog {
     {
         try await base.reclaim(topics, after: number, upTo: end, limit: limit, unless: hold)
     }
+    func streamStatus(_ name: String) async throws -> StreamStatus? { try await base.streamStatus(name) }
+    func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws {
+        try await base.truncate(truncation, unless: hold)
+    }
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
         try await base.verify(progress: progress)
     }

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Patterns
+
 /// The documents say what is so: their code is the examples', their commands work, the tests that they name are there.
 extension IntegrationTests {
     @Suite struct Documentation {
@@ -74,6 +76,11 @@ extension IntegrationTests {
                         "\(guide.path): nowhere in Examples:\n\(block.text)")
                 }
             }
+        }
+
+        @Test("The scenarios of the guide to event sourcing hold")
+        func scenarios() throws {
+            try accountScenarios()
         }
 
         @Test("Every test that a guarantee names is there")

@@ -32,6 +32,7 @@ let orders = Module("orders", provides: OrdersAPI()) { orders in
                 """))
     }
 
+    orders.decides(on: Order.aggregate)
     orders.project(orderViews)
     orders.run(placeOrder(orders.client(InventoryAPI()), orders.client(PaymentsAPI())))
 }

@@ -17,22 +17,29 @@ public final class CommandExecutor: Sendable {
     private struct Cache {
         var entries: [String: Entry] = [:]
         var clock: UInt64 = 0
+        /// How many instances in a row were new, by category.
+        var new: [String: Int] = [:]
     }
+
+    /// After so many new instances of a category in a row, the next one is taken for new without asking the log first.
+    private static let newInARow = 16
 
     private let log: any EventLog
     private let limit: Int
     private let cache = Mutex(Cache())
     private let keys = KeyedTurns()
+    private let snapshots: SnapshotStore
 
     /// An executor on `log` that keeps at most about `limit` aggregates in memory.
     public init(log: any EventLog, limit: Int = 10_000) {
         self.log = log
         self.limit = limit
+        snapshots = SnapshotStore(log: log)
     }
 
     /// Carries out a command: `decide` gets the state and returns the events that follow from it, or throws to refuse.
     ///
-    /// Returns when the events are durable. `decide` is pure and may be called again, when another writer came first. With a `key`, the command is carried out
+    /// Returns when the events are durable, and, for a command that is due to, when the aggregate's snapshot is. `decide` is pure and may be called again, when another writer came first. With a `key`, the command is carried out
     /// once: the same key again returns the first outcome and decides nothing, and throws ``Problem/keyReused`` if `input`, when both are given, is not
     /// the first one's. Throws what `decide` throws, once the log has confirmed the state that it was decided on, and ``LogError``; cancellation does
     /// not withdraw a command that was already decided.
@@ -54,14 +61,48 @@ public final class CommandExecutor: Sendable {
         }
     }
 
-    /// An instance's state and version as of now; the initial state and 0 if it has no events.
-    public func state<State>(_ aggregate: Aggregate<State>, _ id: String) async throws -> (State, Int64) {
-        let live = enter(aggregate, aggregate.stream(id))
-        defer { leave(live.stream) }
+    /// An instance's state and version; the initial state and 0 if it had no events. A stream that never reached the version that is asked for is shown as it is.
+    ///
+    /// The state as of now comes from memory, where it is, and may then be ahead of the log by what is being written. An earlier one is made from the log, from a snapshot if
+    /// that is old enough. Throws ``AggregateError``, ``TruncatedStreamError`` and ``LogError``.
+    public func state<State>(
+        _ aggregate: Aggregate<State>, _ id: String, asOf moment: AsOf = .now
+    ) async throws -> (State, Int64) {
+        let stream = aggregate.stream(id)
+        guard moment == .now else {
+            let loaded = try await loader(aggregate).load(stream, asOf: moment, checking: true)
+            return (loaded.state, loaded.version)
+        }
+        let live = enter(aggregate, stream)
+        defer { leave(stream) }
         while true {
             if let current = live.current { return current }
-            try await live.load(log)
+            try await live.load(checking: true)
         }
+    }
+
+    /// Takes a snapshot of an instance and removes the events that it stands for. Returns where the stream stands then; nil if it is not there.
+    ///
+    /// From then on the snapshot is the only source of the state: a program with another shape of it, or other versions of its events, cannot load the instance
+    /// (``TruncatedStreamError``). Where that has to be possible, append an event that ``Aggregate/restart(on:_:)`` knows, and truncate up to before that one. For an aggregate
+    /// that declares ``Aggregate/snapshots(_:version:)``. Throws as ``EventLog/truncate(_:through:holds:)``.
+    @discardableResult
+    public func compact<State>(
+        _ aggregate: Aggregate<State>, _ id: String, holds: [RetentionHold] = []
+    ) async throws -> StreamStatus? {
+        precondition(
+            aggregate.snapshots != nil, "the aggregate '\(aggregate.category)' declares no snapshots to be compacted to"
+        )
+        let stream = aggregate.stream(id)
+        let loader = loader(aggregate)
+        let loaded = try await loader.load(stream, checking: true)
+        guard loaded.version > 0 else { return try await log.streamStatus(stream) }
+        try await loader.keep(loaded.state, stream, version: loaded.version)
+        return try await log.truncate(stream, through: loaded.version, holds: holds)
+    }
+
+    private func loader<State>(_ aggregate: Aggregate<State>) -> AggregateLoader<State> {
+        AggregateLoader(aggregate: aggregate, log: log, snapshots: snapshots)
     }
 
     private func run<State>(
@@ -71,6 +112,8 @@ public final class CommandExecutor: Sendable {
         let live = enter(aggregate, stream)
         defer { leave(stream) }
         var conflicts = 0
+        // Who errs decides again: the append that it leads to expects a stream without events.
+        if isLikelyNew(aggregate.category) { live.assumeNew() }
         while true {
             let decision: LiveAggregate<State>.Decision?
             do {
@@ -85,7 +128,9 @@ public final class CommandExecutor: Sendable {
                 continue
             }
             guard let decision else {
-                try await live.load(log)
+                if let version = try await live.load(checking: conflicts > 0) {
+                    note(aggregate.category, isNew: version == 0)
+                }
                 continue
             }
             let appended: Appended
@@ -93,6 +138,7 @@ public final class CommandExecutor: Sendable {
                 appended = try await decision.ticket.value
             } catch let error as LogError where error.code == .versionConflict {
                 live.invalidate(decision.generation)
+                note(aggregate.category, isNew: false)
                 conflicts += 1
                 // Conflicts come from another writer of the stream, or behind a failed append; a hundred in a row are neither.
                 guard conflicts < 100 else { throw error }
@@ -102,10 +148,22 @@ public final class CommandExecutor: Sendable {
                 throw error
             }
             if let refusal = decision.refusal { throw refusal }
-            if appended.wasDuplicate { live.invalidate(decision.generation) }
+            if appended.wasDuplicate {
+                live.invalidate(decision.generation)
+            } else if let state = decision.snapshot {
+                await live.save(state, version: decision.version)
+            }
             return CommandOutcome(
                 position: appended.position, version: decision.version, wasDuplicate: appended.wasDuplicate)
         }
+    }
+
+    private func isLikelyNew(_ category: String) -> Bool {
+        cache.withLock { ($0.new[category] ?? 0) >= Self.newInARow }
+    }
+
+    private func note(_ category: String, isNew: Bool) {
+        cache.withLock { $0.new[category] = isNew ? min(Self.newInARow, ($0.new[category] ?? 0) + 1) : 0 }
     }
 
     private func enter<State>(_ aggregate: Aggregate<State>, _ stream: String) -> LiveAggregate<State> {
@@ -117,7 +175,7 @@ public final class CommandExecutor: Sendable {
                 cache.entries[stream] = entry
                 return live
             }
-            let live = LiveAggregate(aggregate, stream: stream)
+            let live = LiveAggregate(loader(aggregate), stream: stream)
             cache.entries[stream] = Entry(live: live, used: cache.clock, inFlight: 1)
             if cache.entries.count > limit { evict(&cache) }
             return live

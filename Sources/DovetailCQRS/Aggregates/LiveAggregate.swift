@@ -12,16 +12,20 @@ final class LiveAggregate<State: Wire>: Sendable {
     private struct Core {
         var state: State?
         var version: Int64 = 0
+        /// The version of the last snapshot.
+        var snapshot: Int64 = 0
         /// Rises whenever the state is dropped, so that a late failure does not drop a newer one.
         var generation = 0
     }
 
     private let core = Mutex(Core())
-    let aggregate: Aggregate<State>
+    private let aggregate: Aggregate<State>
+    private let loader: AggregateLoader<State>
     let stream: String
 
-    init(_ aggregate: Aggregate<State>, stream: String) {
-        self.aggregate = aggregate
+    init(_ loader: AggregateLoader<State>, stream: String) {
+        aggregate = loader.aggregate
+        self.loader = loader
         self.stream = stream
     }
 
@@ -30,6 +34,8 @@ final class LiveAggregate<State: Wire>: Sendable {
         let version: Int64
         /// Why nothing is done, if the command is refused.
         let refusal: (any Error)?
+        /// The state at that version, if it is time for a snapshot of it.
+        let snapshot: State?
         let ticket: Ticket<Appended>
     }
 
@@ -50,28 +56,44 @@ final class LiveAggregate<State: Wire>: Sendable {
             ])
             core.state = next
             core.version += Int64(events.count)
-            return Decision(generation: core.generation, version: core.version, refusal: refusal, ticket: ticket)
+            let isTime = !events.isEmpty && aggregate.snapshots?.isTime(next, core.version - core.snapshot) == true
+            if isTime { core.snapshot = core.version }
+            return Decision(
+                generation: core.generation, version: core.version, refusal: refusal, snapshot: isTime ? next : nil,
+                ticket: ticket)
         }
     }
 
-    /// Loads the state from the log, unless somebody has meanwhile.
-    func load(_ log: any EventLog) async throws {
+    /// Loads the state from the log, unless somebody has meanwhile; takes a snapshot where many events had to be read. See ``AggregateLoader/load(_:asOf:checking:)``.
+    ///
+    /// Returns the version that it found; nil if somebody else was first.
+    @discardableResult
+    func load(checking: Bool) async throws -> Int64? {
         let before = core.withLock { $0.generation }
-        var state = aggregate.initial
-        var version: Int64 = 0
-        while true {
-            let events = try await log.stream(stream, after: version, limit: 1000)
-            for event in events {
-                try aggregate.apply(event, to: &state)
-                version = event.stream?.version ?? version
-            }
-            if events.count < 1000 { break }
+        var loaded = try await loader.load(stream, checking: checking)
+        if aggregate.snapshots?.isTime(loaded.state, loaded.version - loaded.snapshot) == true, loaded.version > 0 {
+            await loader.save(loaded.state, stream, version: loaded.version)
+            loaded.snapshot = loaded.version
         }
-        let loaded = (state, version)
+        let found = loaded
+        return core.withLock { core in
+            guard core.state == nil, core.generation == before else { return nil }
+            (core.state, core.version, core.snapshot) = (found.state, found.version, found.snapshot)
+            return found.version
+        }
+    }
+
+    /// Takes it for an instance to which nothing has happened, unless it is loaded or was dropped before: the log refuses what is decided on that in error.
+    func assumeNew() {
         core.withLock { core in
-            guard core.state == nil, core.generation == before else { return }
-            (core.state, core.version) = loaded
+            guard core.state == nil, core.generation == 0 else { return }
+            (core.state, core.version, core.snapshot) = (aggregate.initial, 0, 0)
         }
+    }
+
+    /// Keeps the snapshot of a decision whose events are in the log.
+    func save(_ state: State, version: Int64) async {
+        await loader.save(state, stream, version: version)
     }
 
     /// Drops a state that turned out not to be what the log holds.

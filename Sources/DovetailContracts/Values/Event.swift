@@ -4,7 +4,8 @@ import Foundation
 /// A kind of event that a contract publishes: its wire name, its version, its payload, and the key that orders it.
 ///
 /// Events of one key are delivered in order. The name is a topic, words joined by dots; name and version, never the Swift
-/// type, are the event's identity in the log.
+/// type, are the event's identity in the log. What was stored under an older version is read by the upcasters that lead from there
+/// to this one: see ``upcast(to:key:_:)``.
 public struct Event<Payload: Wire>: Sendable {
     /// The topic, as `order.created`.
     public let name: String
@@ -12,6 +13,8 @@ public struct Event<Payload: Wire>: Sendable {
     public let version: Int
     /// The field that orders events and partitions them.
     public let key: any KeyPath<Payload, String> & Sendable
+    /// What reads the payloads of older versions, by version.
+    let older: [Int: @Sendable ([UInt8]) throws -> Payload]
 
     /// A kind of event.
     public init(
@@ -20,9 +23,17 @@ public struct Event<Payload: Wire>: Sendable {
         precondition(
             !name.isEmpty && name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { !$0.isEmpty },
             "the event name '\(name)' has to be words joined by dots, as in order.created")
+        self.init(name: name, version: version, key: key, older: [:])
+    }
+
+    init(
+        name: String, version: Int, key: any KeyPath<Payload, String> & Sendable,
+        older: [Int: @Sendable ([UInt8]) throws -> Payload]
+    ) {
         self.name = name
         self.version = version
         self.key = key
+        self.older = older
     }
 
     /// An event of this kind that is about to be published.
@@ -82,6 +93,10 @@ public struct EventDescription: Sendable {
     public let version: Int
     /// The payload's type, for its schema.
     public let payload: any Wire.Type
+    /// The versions whose stored payloads can be read.
+    public let versions: ClosedRange<Int>
+    /// Reads a stored payload of one of ``versions``. Throws what ``Event/decode(_:version:)`` throws.
+    public let decode: @Sendable (_ data: [UInt8], _ version: Int) throws -> any Wire
 }
 
 /// An ``Event`` whose payload type is not known here.
@@ -92,6 +107,8 @@ public protocol AnyEvent: Sendable {
 
 extension Event: AnyEvent {
     public var description: EventDescription {
-        EventDescription(name: name, version: version, payload: Payload.self)
+        EventDescription(
+            name: name, version: version, payload: Payload.self, versions: versions,
+            decode: { try decode($0, version: $1) })
     }
 }

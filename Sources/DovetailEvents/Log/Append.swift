@@ -16,12 +16,17 @@ public struct Append: Sendable {
     public var expected: ExpectedVersion
     /// The events, in order.
     public var events: [EventDraft]
+    /// What becomes of the stream after them; nothing unless given.
+    public var change: StreamChange?
 
     /// An append.
-    public init(stream: String? = nil, expected: ExpectedVersion = .any, events: [EventDraft]) {
+    public init(
+        stream: String? = nil, expected: ExpectedVersion = .any, events: [EventDraft], change: StreamChange? = nil
+    ) {
         self.stream = stream
         self.expected = expected
         self.events = events
+        self.change = change
     }
 }
 

@@ -43,6 +43,15 @@ public protocol EventLog: Database {
         _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?
     ) async throws -> Reclaimed
 
+    /// Where a stream stands; nil if it never had an event and was never deleted.
+    func streamStatus(_ name: String) async throws -> StreamStatus?
+
+    /// Removes events of a stream, in one commit with the record of it. For ``truncate(_:through:holds:)``, which knows what may go.
+    ///
+    /// `hold` is a query for the number up to which events may go, asked in that commit: throws `notReached` if it has fallen behind. Throws `versionConflict` if somebody
+    /// else has truncated the stream meanwhile.
+    func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws
+
     /// Looks through the whole log, beside the work: that every number is there or was reclaimed, that each event is as it was written, that streams have no
     /// gaps and times do not go back. `progress` is told the number reached.
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification

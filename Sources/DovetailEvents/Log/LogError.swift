@@ -1,4 +1,5 @@
 import DovetailCore
+import Foundation
 
 /// Why a log, or a database beside it, could not do what was asked.
 public struct LogError: ClassifiedFailure, CustomStringConvertible {
@@ -6,6 +7,8 @@ public struct LogError: ClassifiedFailure, CustomStringConvertible {
     public enum Code: String, Sendable {
         /// A stream is not at the version that the append expected; nothing was written.
         case versionConflict
+        /// The stream was deleted and takes no more events; nothing was written.
+        case streamDeleted
         /// The writer's mailbox is full; nothing was written.
         case overloaded
         /// The disk is full; nothing was written, and publishing resumes by itself when there is space again.
@@ -42,6 +45,14 @@ public struct LogError: ClassifiedFailure, CustomStringConvertible {
         self.code = code
         self.subject = subject
         self.message = message
+    }
+
+    /// The refusal of an append to a deleted stream.
+    package static func streamDeleted(_ name: String, at date: Date) -> LogError {
+        LogError(
+            .streamDeleted, name,
+            "it was deleted at \(Timestamp.text(date) ?? "a time before") and takes no more events; use another id, or restore the stream"
+        )
     }
 
     public var failureKind: FailureKind {

@@ -50,9 +50,11 @@ public struct StoredEvent: Sendable {
             id: id, type: type, version: version, key: key, source: source, attributes: attributes, data: data)
     }
 
-    /// The payload as `event` declares it. Throws ``JSONError`` where the bytes do not fit.
+    /// The payload as `event` declares it, through its upcasters where it was stored in an older version.
+    ///
+    /// Throws ``EventVersionError`` for a version that no upcaster leads from, ``JSONError`` where the bytes do not fit, ``UpcastError`` where a step fails.
     public func payload<Payload>(_ event: Event<Payload>) throws -> Recorded<Payload> {
-        Recorded(payload: try JSON.decode(Payload.self, from: data), event: self)
+        Recorded(payload: try event.decode(data, version: version), event: self)
     }
 }
 

@@ -277,7 +277,7 @@ extension EventBus {
     }
 
     private func record(_ intervention: Intervention) async throws {
-        _ = try await log.publish([try intervention.draft()])
+        try await log.record(intervention)
     }
 
     private func requireRunning(_ runner: SubscriptionRunner) throws {

@@ -3,9 +3,10 @@ import DovetailCore
 
 /// What an operator did, on record in the log: an event of the topic `$operator.<action>`, with what it was done to as its key.
 public struct Intervention: Wire {
-    /// What was done: `redriven`, `discarded`, `edited`, `sought`, `replayed`, `forgotten`.
+    /// What was done: `redriven`, `discarded`, `edited`, `sought`, `replayed`, `forgotten`; to a read model `rebuilding`, `switched`, `rolledback`, `dropped`; to a stream `deleted`, `restored`,
+    /// `truncated`.
     public var action: String
-    /// The subscription it was done to.
+    /// The subscription it was done to, or the read model, as `module/projection`, or the stream.
     public var subscription: String
     /// The number of the event that it was about.
     public var position: Int64?
@@ -24,5 +25,12 @@ public struct Intervention: Wire {
     func draft() throws -> EventDraft {
         EventDraft(
             type: "$operator.\(action)", key: subscription, source: "operator", data: try JSON.encode(self))
+    }
+}
+
+extension EventLog {
+    /// Puts what an operator did on record. Durable when it returns.
+    package func record(_ intervention: Intervention) async throws {
+        _ = try await publish([try intervention.draft()])
     }
 }

@@ -18,6 +18,13 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation {
         self.values = []
     }
 
+    /// The same values in another text, which has as many places for them.
+    package func with(text: String) -> SQL {
+        var copy = self
+        copy.text = text
+        return copy
+    }
+
     public init(stringInterpolation: StringInterpolation) {
         text = stringInterpolation.text
         values = stringInterpolation.values

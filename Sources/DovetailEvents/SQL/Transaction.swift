@@ -38,6 +38,18 @@ public class Snapshot {
         try backend.query(sql, body)
     }
 
+    /// Events of a stream with versions above `version`, on a snapshot of a log; see ``EventLog/stream(_:after:limit:)``.
+    package func stream(_ name: String, after version: Int64, limit: Int) throws -> [StoredEvent] {
+        requireOpen()
+        return try backend.stream(name, after: version, limit: limit)
+    }
+
+    /// Where a stream stands, on a snapshot of a log; see ``EventLog/streamStatus(_:)``.
+    package func streamStatus(_ name: String) throws -> StreamStatus? {
+        requireOpen()
+        return try backend.streamStatus(name)
+    }
+
     /// Ends the snapshot's life. For the backend that made it.
     package func close() {
         isOpen = false
@@ -104,4 +116,18 @@ package protocol TransactionBackend: AnyObject {
     func append(_ append: Append) throws -> Appended
     /// Runs `body`, whose statements may touch the engine's tables.
     func asEngine<Value>(_ body: () throws -> Value) rethrows -> Value
+    /// Events of a stream, as ``EventLog/stream(_:after:limit:)``.
+    func stream(_ name: String, after version: Int64, limit: Int) throws -> [StoredEvent]
+    /// Where a stream stands, as ``EventLog/streamStatus(_:)``.
+    func streamStatus(_ name: String) throws -> StreamStatus?
+}
+
+extension TransactionBackend {
+    package func stream(_ name: String, after version: Int64, limit: Int) throws -> [StoredEvent] {
+        throw LogError(.statement, name, "events are read on a snapshot of their log")
+    }
+
+    package func streamStatus(_ name: String) throws -> StreamStatus? {
+        throw LogError(.statement, name, "streams are looked at on a snapshot of their log")
+    }
 }

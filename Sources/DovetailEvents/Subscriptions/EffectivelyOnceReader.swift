@@ -18,6 +18,9 @@ public final class EffectivelyOnceReader: Service {
         public var blocked: (position: LogPosition, type: String, error: String, attempts: Int)?
     }
 
+    /// What an event does. What can be worked out of the event alone is, before there is a transaction, while another one is being made.
+    package typealias Effect = @Sendable (Transaction) throws -> Void
+
     /// The reader's durable name.
     public let name: String
     private let log: any EventLog
@@ -26,15 +29,27 @@ public final class EffectivelyOnceReader: Service {
     /// Whether an event that has expired has no effect any more: not so in a read model, which shows what has happened.
     private let passesOverExpired: Bool
     private let start: Subscription.Start
-    private let handler: @Sendable (StoredEvent, Transaction) throws -> Void
+    private let handler: @Sendable (StoredEvent) -> Effect
     private let applied = Watermark(0)
     private let blocked = Mutex<(position: LogPosition, type: String, error: String, attempts: Int)?>(nil)
     private let batch: Int
 
     /// A reader called `name` of the events of these types, into `database`. A new one begins after number `start`.
-    public init(
+    public convenience init(
         _ name: String, from log: any EventLog, into database: any Database, types: Set<String>, start: Int64 = 0,
         batch: Int = 256, handler: @escaping @Sendable (StoredEvent, Transaction) throws -> Void
+    ) {
+        self.init(
+            name, from: log, into: database, types: types, start: start, batch: batch,
+            effect: { event in
+                { try handler(event, $0) }
+            })
+    }
+
+    /// A reader whose `effect` says of an event what it does. See ``init(_:from:into:types:start:batch:handler:)``.
+    package init(
+        _ name: String, from log: any EventLog, into database: any Database, types: Set<String>, start: Int64 = 0,
+        batch: Int, effect: @escaping @Sendable (StoredEvent) -> Effect
     ) {
         self.name = name
         self.log = log
@@ -43,7 +58,7 @@ public final class EffectivelyOnceReader: Service {
         passesOverExpired = false
         self.start = start == 0 ? .beginning : .position(log.position(start))
         self.batch = batch
-        self.handler = handler
+        self.handler = effect
     }
 
     /// The reader of an effectively-once subscription.
@@ -58,7 +73,7 @@ public final class EffectivelyOnceReader: Service {
         passesOverExpired = true
         start = subscription.start
         batch = min(subscription.prefetch, 256)
-        self.handler = handler
+        self.handler = { event in { try handler(event, $0) } }
     }
 
     /// Where the reader is.
@@ -119,22 +134,43 @@ public final class EffectivelyOnceReader: Service {
 
     public func run() async throws {
         var cursor = try await place()
+        /// What the database holds of it: a page without events only moves the mark.
+        var written = cursor.scanned
         applied.advance(to: cursor.scanned)
         var attempts = 0
+        /// The event that a batch has failed at: what is before it goes by itself, and it alone.
+        var suspect: Int64?
+        var page: Batch?
         do {
             while true {
-                if log.head <= cursor.scanned { _ = try await log.waitForHead(beyond: cursor.scanned) }
-                var page = try await log.events(
-                    after: cursor.scanned, types: interest.types, limit: attempts == 0 ? batch : 1)
-                page.events.removeAll { !interest.wants($0) || passesOverExpired && $0.hasExpired }
+                let batch: Batch
+                if let page { batch = page } else { batch = try await fetch(after: cursor.scanned, cuttingAt: suspect) }
+                // The next page is read while this one is applied.
+                let hasMore = suspect == nil && log.head > batch.scanned
+                async let ahead = hasMore ? fetch(after: batch.scanned) : nil
                 do {
-                    cursor = try await apply(page, at: cursor)
-                    attempts = 0
-                    blocked.withLock { $0 = nil }
+                    cursor = try await apply(batch, at: cursor, written: written)
+                    if !batch.effects.isEmpty { written = cursor.scanned }
+                    if suspect.map({ $0 <= cursor.scanned }) ?? true {
+                        (suspect, attempts) = (nil, 0)
+                        blocked.withLock { $0 = nil }
+                    }
+                    applied.advance(to: cursor.scanned)
+                    page = try await ahead
+                } catch is Overtaken {
+                    try Task.checkCancellation()
+                    Logger(label: "dovetail.events").warning(
+                        "somebody else moves a reader's cursor; it goes on from there", metadata: ["reader": "\(name)"])
+                    cursor = try await place()
+                    (written, page, suspect, attempts) = (cursor.scanned, nil, nil, 0)
                     applied.advance(to: cursor.scanned)
                 } catch let failure as HandlerFailure {
+                    try Task.checkCancellation()
+                    page = nil
+                    suspect = failure.event.position.number
                     attempts += 1
-                    try await report(failure, attempts: attempts)
+                    // The first failure of a batch is only followed by smaller pages, to come as far as possible.
+                    if batch.effects.count == 1 { try await report(failure, attempts: attempts) }
                 }
             }
         } catch is CancellationError {
@@ -142,40 +178,59 @@ public final class EffectivelyOnceReader: Service {
         }
     }
 
+    /// The next events, once there are some; with `suspect`, those before that one, or it alone.
+    private func fetch(after number: Int64, cuttingAt suspect: Int64? = nil) async throws -> Batch {
+        if log.head <= number { _ = try await log.waitForHead(beyond: number) }
+        var page = try await log.events(after: number, types: interest.types, limit: batch)
+        page.events.removeAll { !interest.wants($0) || passesOverExpired && $0.hasExpired }
+        if let suspect, page.scanned >= suspect, let first = page.events.first {
+            let end = first.position.number < suspect ? suspect - 1 : suspect
+            page.events.removeAll { $0.position.number > end }
+            page.scanned = end
+        }
+        return Batch(effects: page.events.map { ($0, handler($0)) }, scanned: page.scanned)
+    }
+
+    /// Some events with what they do, and how far the log was looked through for them.
+    private struct Batch: Sendable {
+        var effects: [(event: StoredEvent, effect: Effect)]
+        var scanned: Int64
+    }
+
+    /// The cursor is not where this reader has left it: what it was about to do has been done, or must not be.
+    private struct Overtaken: Error {}
+
     private struct HandlerFailure: Error {
         let event: StoredEvent
         let error: any Error
     }
 
-    private func apply(_ page: EventPage, at cursor: Cursor) async throws -> Cursor {
+    private func apply(_ batch: Batch, at cursor: Cursor, written: Int64) async throws -> Cursor {
         var next = cursor
-        next.scanned = page.scanned
+        next.scanned = batch.scanned
         // A page without events only moves the mark; it is written with the next effect.
-        if page.events.isEmpty { return next }
-        let handler = handler
+        if batch.effects.isEmpty { return next }
         let name = name
-        let written = next
+        let reached = next
         try await database.transaction("read \(name)", as: .engine) { transaction in
-            for event in page.events {
-                do { try handler(event, transaction) } catch { throw HandlerFailure(event: event, error: error) }
+            guard try Cursor.load(name, in: transaction)?.scanned == written else { throw Overtaken() }
+            for (event, effect) in batch.effects {
+                do { try effect(transaction) } catch { throw HandlerFailure(event: event, error: error) }
             }
-            try written.save(name, in: transaction)
+            try reached.save(name, in: transaction)
         }
         return next
     }
 
     private func report(_ failure: HandlerFailure, attempts: Int) async throws {
         let event = failure.event
-        // The first failure of a batch is only followed by smaller pages, to come as far as possible.
-        if attempts > 1 || batch == 1 {
-            blocked.withLock { $0 = (event.position, event.type, String(describing: failure.error), attempts) }
-            Logger(label: "dovetail.events").error(
-                "a reader cannot get past an event",
-                metadata: [
-                    "reader": "\(name)", "position": "\(event.position.number)", "type": "\(event.type)",
-                    "attempts": "\(attempts)", "error": "\(failure.error)",
-                ])
-            try await Task.sleep(for: .milliseconds(min(30_000, 50 << min(attempts, 10))))
-        }
+        blocked.withLock { $0 = (event.position, event.type, String(describing: failure.error), attempts) }
+        Logger(label: "dovetail.events").error(
+            "a reader cannot get past an event",
+            metadata: [
+                "reader": "\(name)", "position": "\(event.position.number)", "type": "\(event.type)",
+                "attempts": "\(attempts)", "error": "\(failure.error)",
+            ])
+        try await Task.sleep(for: .milliseconds(min(30_000, 50 << min(attempts, 10))))
     }
 }

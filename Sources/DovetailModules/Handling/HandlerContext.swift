@@ -64,6 +64,13 @@ public struct HandlerContext: Sendable {
         return outcome
     }
 
+    /// An aggregate's state and version, as of now or as of an earlier version or time. See ``CommandExecutor/state(_:_:asOf:)``.
+    public func state<State>(
+        _ aggregate: Aggregate<State>, _ id: String, asOf moment: AsOf = .now
+    ) async throws -> (State, Int64) {
+        try await runtime.commands.state(aggregate, id, asOf: moment)
+    }
+
     /// Publishes events, once for the same idempotency key; returns when they are durable, with the position and the durability that they have reached.
     @discardableResult
     public func publish(_ events: NewEvent...) async throws -> Appended {

@@ -62,6 +62,8 @@ public struct ModuleParts: Sendable {
     public internal(set) var subscriptions: [ModuleSubscription] = []
     /// Its sagas.
     public internal(set) var sagas: [any AnySaga] = []
+    /// What reads the streams of the aggregates that it decides on.
+    package internal(set) var aggregates: [EventReaders] = []
     /// Its tables beside the log.
     public internal(set) var tables: [SQL] = []
     /// The endpoints its contracts declare and nothing handles.

@@ -44,6 +44,11 @@ public struct ModuleBuilder<Provided: Contract> {
         add(other[keyPath: endpoint], of: other, handler)
     }
 
+    /// Says that the module decides on an aggregate, so that `events check-stored` looks whether it can still read what is in its streams. Commands do without it.
+    public mutating func decides<State>(on aggregate: Aggregate<State>) {
+        parts.aggregates.append(aggregate.eventReaders)
+    }
+
     /// Keeps a read model.
     public mutating func project(_ projection: Projection) {
         parts.projections.append(projection)

@@ -46,6 +46,36 @@ public struct AdminAPI: Contract {
     public let cancelScheduled = Endpoint.delete("/schedule/{id}", ByID.self).fails(unknown)
     /// Looks through the whole log; tells how far it is, and last what it found.
     public let verify = Endpoint.post("/log/verify", Nothing.self, streams: VerifyProgress.self)
+    /// Looks whether today's program can read all that is stored; tells how far it is, and last what it found.
+    public let checkStored = Endpoint.post("/log/check-stored", Nothing.self, streams: StoredCheckProgress.self)
+    /// Where a stream stands.
+    public let stream = Endpoint.get("/streams/{stream}", ByStream.self, returns: StreamLine.self).fails(unknown)
+    /// Has a stream take no more events.
+    public let deleteStream = Endpoint.delete("/streams/{stream}", ByStream.self).fails(unknown, refused)
+    /// Has a deleted stream take events again.
+    public let restoreStream = Endpoint.post("/streams/{stream}/restore", ByStream.self).fails(unknown, refused)
+    /// Removes a stream's first events for good.
+    public let truncateStream = Endpoint.post(
+        "/streams/{stream}/truncate", TruncateStream.self, returns: StreamLine.self
+    ).fails(unknown, refused)
+    /// The builds of the read models.
+    public let projections = Endpoint.get("/projections", Nothing.self, returns: ProjectionList.self)
+    /// Begins to build a read model again, beside the one that answers.
+    public let rebuildProjection = Endpoint.post(
+        "/projections/{module}/{projection}/rebuild", RebuildProjection.self, returns: ProjectionList.Build.self
+    ).fails(refused)
+    /// Has queries answered from the build that was under way.
+    public let switchProjection = Endpoint.post(
+        "/projections/{module}/{projection}/switch", ByProjection.self, returns: ProjectionList.Build.self
+    ).fails(refused)
+    /// Has queries answered from the build that was active before.
+    public let rollBackProjection = Endpoint.post(
+        "/projections/{module}/{projection}/rollback", ByProjection.self, returns: ProjectionList.Build.self
+    ).fails(refused)
+    /// Drops a build that is not the active one.
+    public let dropProjection = Endpoint.delete(
+        "/projections/{module}/{projection}/builds/{build}", DropProjection.self
+    ).fails(refused)
     /// Copies the store into a folder of the node's machine; tells how far it is.
     public let backup = Endpoint.post("/store/backup", Backup.self, streams: BackupProgress.self)
     /// Instances of sagas, the youngest first.

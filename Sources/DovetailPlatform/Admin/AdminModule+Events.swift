@@ -118,7 +118,7 @@ extension AdminAPI.ReplayProgress {
 
 extension AnswerStream {
     /// Lines from a long work, as it reports them; the newest ones where nobody reads as fast. If it fails, a last line says so. Ends with the reader.
-    fileprivate static func reporting(
+    static func reporting(
         _ work: @escaping @Sendable (_ report: @escaping @Sendable (Item) -> Void) async throws -> Void,
         failing: @escaping @Sendable (String) -> Item
     ) -> AnswerStream {

@@ -26,6 +26,8 @@ extension Module {
                 try await told { try await node.bus.discard(letter.subscription, position: letter.position) }
             }
             admin.handleEvents(of: node)
+            admin.handleProjections(of: node)
+            admin.handleStreams(of: node)
             admin.handle(\.sagas) { query, _ in
                 .init(
                     sagas: try await journal.instances(

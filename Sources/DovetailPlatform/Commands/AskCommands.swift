@@ -82,6 +82,7 @@ struct EventsCommand<Program: Platform>: AsyncParsableCommand {
                 Tail.self, PublishCommand<Program>.self, SubscriptionsCommand<Program>.self,
                 DeadLettersCommand<Program>.self, SeekCommand<Program>.self, ReplayCommand<Program>.self,
                 ForgetCommand<Program>.self, ScheduleCommand<Program>.self, VerifyCommand<Program>.self,
+                CheckStoredCommand<Program>.self, StreamsCommand<Program>.self,
                 BackupCommand<Program>.self, RestoreCommand<Program>.self,
             ])
     }

@@ -8,10 +8,9 @@ struct PlatformCommand<Program: Platform>: AsyncParsableCommand {
             commandName: ProcessInfo.processInfo.processName, abstract: "Runs a platform's nodes, and asks them.",
             subcommands: [
                 RunCommand<Program>.self, CheckCommand<Program>.self, RoutesCommand<Program>.self,
-                DiffCommand<Program>.self,
-                EventsCommand<Program>.self, SagasCommand<Program>.self, TraceCommand<Program>.self,
-                StatusCommand<Program>.self, NodesCommand<Program>.self, OpenAPICommand<Program>.self,
-                TokenCommand<Program>.self,
+                DiffCommand<Program>.self, EventsCommand<Program>.self, ProjectionsCommand<Program>.self,
+                SagasCommand<Program>.self, TraceCommand<Program>.self, StatusCommand<Program>.self,
+                NodesCommand<Program>.self, OpenAPICommand<Program>.self, TokenCommand<Program>.self,
             ])
     }
 }

@@ -20,7 +20,7 @@ struct FeedPlan {
     var listeners: [Listener] {
         catalog.looked.flatMap { module, parts in
             parts.projections.flatMap { projection in
-                projection.types.sorted().map {
+                projection.allTypes.sorted().map {
                     Listener(module: module, part: "the read model '\(projection.name)'", topic: TopicPattern($0))
                 }
             }

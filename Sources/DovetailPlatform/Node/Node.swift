@@ -37,6 +37,8 @@ package struct Node: Sendable {
     let bus: EventBus
     let scheduler: EventScheduler
     let retention: Retention
+    /// Who needs events besides the durable subscriptions that the log knows itself.
+    let holds: @Sendable () async throws -> [RetentionHold]
     let feeds: [EventFeed]
     let table: EndpointTable
     let telemetry: Telemetry
@@ -93,7 +95,7 @@ package struct Node: Sendable {
             let token = configuration.security.nodeToken?.revealed
             let marks = FeedMarks(log: store.log)
             try await marks.prepare()
-            let retention = Retention(log: store.log, rules: placement.store.retention) { [runtimes] in
+            let holds: @Sendable () async throws -> [RetentionHold] = { [runtimes] in
                 let views = runtimes.flatMap { runtime in
                     runtime.readModel.status.map {
                         RetentionHold(name: "the read model '\($0.name)' of \(runtime.module)", done: $0.status.scanned)
@@ -101,6 +103,7 @@ package struct Node: Sendable {
                 }
                 return try await views + bus.holds + marks.holds()
             }
+            let retention = Retention(log: store.log, rules: placement.store.retention, holds: holds)
             let feed = Module.feed(of: store.log, marks: marks)
             let fellows = ModuleRuntime(
                 module: feed.name, parts: feed.parts, log: store.log, views: store.log, commands: commands)
@@ -130,7 +133,8 @@ package struct Node: Sendable {
             }
             return Node(
                 name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes, bus: bus,
-                scheduler: scheduler, retention: retention, feeds: feeds, table: served, telemetry: telemetry,
+                scheduler: scheduler, retention: retention, holds: holds, feeds: feeds, table: served,
+                telemetry: telemetry,
                 policies: policies,
                 transports: directory.transports,
                 gateway: gateway, eventDoor: eventDoor, webhooks: outside?.sender, folder: options.folder)

@@ -31,7 +31,8 @@ final class LogReader {
         byID = try connection.prepare("SELECT \(columns) FROM dovetail_log WHERE id = ?")
         typeByID = try connection.prepare("SELECT name, version, source FROM dovetail_types WHERE id = ?")
         streamByID = try connection.prepare("SELECT name FROM dovetail_streams WHERE id = ?")
-        streamByName = try connection.prepare("SELECT id FROM dovetail_streams WHERE name = ?")
+        streamByName = try connection.prepare(
+            "SELECT id, version, floor, deleted_at FROM dovetail_streams WHERE name = ?")
     }
 
     /// Events after `number` and up to `head`, at most `limit`, of these types if any are given.
@@ -108,6 +109,17 @@ final class LogReader {
         var events: [StoredEvent] = []
         while try ofStream.step() { events.append(try event(ofStream, kind(ofStream.integer(1)))) }
         return events
+    }
+
+    /// Where a stream stands; nil if there is none of that name.
+    func status(ofStream name: String) throws -> StreamStatus? {
+        streamByName.bind(1, name)
+        defer { streamByName.reset() }
+        guard try streamByName.step() else { return nil }
+        return StreamStatus(
+            name: name, version: streamByName.integer(1), truncated: streamByName.integer(2),
+            deletedAt: streamByName.isNull(3)
+                ? nil : Date(timeIntervalSince1970: Double(streamByName.integer(3)) / 1e6))
     }
 
     /// The event with this id.

@@ -7,7 +7,7 @@ enum LogSchema {
     /// `PRAGMA application_id` of a store: "Dtl1".
     private static let application: Int64 = 0x4474_6C31
     /// `PRAGMA user_version`: the layout this program writes.
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     private static let tables = [
         "CREATE TABLE dovetail_meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -22,7 +22,8 @@ enum LogSchema {
         "CREATE UNIQUE INDEX dovetail_log_stream ON dovetail_log (stream, version) WHERE stream IS NOT NULL",
         """
         CREATE TABLE dovetail_streams (
-            id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, floor INTEGER NOT NULL)
+            id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, floor INTEGER NOT NULL,
+            deleted_at INTEGER)
         """,
         """
         CREATE TABLE dovetail_types (
@@ -55,12 +56,15 @@ enum LogSchema {
                 .unreadable, connection.path,
                 "it was written by a newer version of Dovetail; run that version or a newer one")
         }
-        if version == 1 {
-            try connection.run("BEGIN IMMEDIATE")
-            try connection.run(reclaimed)
-            try connection.run("PRAGMA user_version = 2")
-            try connection.run("COMMIT")
+        guard version < LogSchema.version else { return }
+        try connection.run("BEGIN IMMEDIATE")
+        if version < 2 { try connection.run(reclaimed) }
+        let columns = "SELECT count(*) FROM pragma_table_info('dovetail_streams') WHERE name = 'deleted_at'"
+        if try connection.value(columns) == .integer(0) {
+            try connection.run("ALTER TABLE dovetail_streams ADD COLUMN deleted_at INTEGER")
         }
+        try connection.run("PRAGMA user_version = \(LogSchema.version)")
+        try connection.run("COMMIT")
     }
 
     private static func create(in connection: SQLiteConnection) throws {

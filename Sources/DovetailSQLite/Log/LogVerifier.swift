@@ -15,7 +15,7 @@ final class LogVerifier: Sendable {
     }
 
     /// How many numbers are looked at on one snapshot.
-    private static let window: Int64 = 8192
+    static let window: Int64 = 8192
 
     private let state = Mutex(State())
 

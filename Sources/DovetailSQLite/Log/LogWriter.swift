@@ -10,6 +10,8 @@ final class LogWriter {
     private struct Stream {
         let id: Int64
         var version: Int64
+        /// In microseconds since 1970; nil if it takes events.
+        var deletedAt: Int64?
     }
 
     /// What a rollback puts back, newest last.
@@ -76,11 +78,11 @@ final class LogWriter {
         removeAfter = try connection.prepare("DELETE FROM dovetail_log WHERE position > ?")
         removeTypes = try connection.prepare("DELETE FROM dovetail_types WHERE id >= ?")
         findEvent = try connection.prepare("SELECT position FROM dovetail_log WHERE id = ?")
-        findStream = try connection.prepare("SELECT id, version FROM dovetail_streams WHERE name = ?")
+        findStream = try connection.prepare("SELECT id, version, deleted_at FROM dovetail_streams WHERE name = ?")
         saveStream = try connection.prepare(
             """
-            INSERT INTO dovetail_streams (id, name, version, floor) VALUES (?, ?, ?, 0)
-            ON CONFLICT (id) DO UPDATE SET version = excluded.version
+            INSERT INTO dovetail_streams (id, name, version, floor, deleted_at) VALUES (?, ?, ?, 0, ?)
+            ON CONFLICT (id) DO UPDATE SET version = excluded.version, deleted_at = excluded.deleted_at
             """)
         findType = try connection.prepare("SELECT id FROM dovetail_types WHERE name = ? AND version = ? AND source = ?")
         insertType = try connection.prepare(
@@ -117,6 +119,7 @@ final class LogWriter {
             saveStream.bind(1, stream.id)
             saveStream.bind(2, name)
             saveStream.bind(3, stream.version)
+            if let deletedAt = stream.deletedAt { saveStream.bind(4, deletedAt) } else { saveStream.bindNull(4) }
             try saveStream.run()
         }
         guard position > durablePosition else { return }
@@ -176,11 +179,20 @@ final class LogWriter {
                 .versionConflict, name,
                 "it is at version \(stream.version), not at \(version) as expected; load it again and decide anew")
         }
-        guard !append.events.isEmpty else { return stream.version }
+        if let deletedAt = stream.deletedAt, append.change != .restore {
+            if append.events.isEmpty, append.change == .delete { return stream.version }
+            throw LogError.streamDeleted(name, at: Date(timeIntervalSince1970: Double(deletedAt) / 1e6))
+        }
+        guard !append.events.isEmpty || append.change != nil else { return stream.version }
         undo.append(.stream(name, streams[name]))
         for event in append.events {
             stream.version += 1
             try write(event, stream: stream, at: now)
+        }
+        switch append.change {
+        case .delete: stream.deletedAt = now
+        case .restore: stream.deletedAt = nil
+        case nil: break
         }
         streams[name] = stream
         touched.insert(name)
@@ -245,7 +257,9 @@ final class LogWriter {
         findStream.bind(1, name)
         defer { findStream.reset() }
         if try findStream.step() {
-            let found = Stream(id: findStream.integer(0), version: findStream.integer(1))
+            let found = Stream(
+                id: findStream.integer(0), version: findStream.integer(1),
+                deletedAt: findStream.isNull(2) ? nil : findStream.integer(2))
             streams[name] = found
             return found
         }

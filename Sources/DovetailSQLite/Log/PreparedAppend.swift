@@ -6,11 +6,13 @@ struct PreparedAppend: Sendable {
     let stream: String?
     let expected: ExpectedVersion
     let events: [PreparedEvent]
+    let change: StreamChange?
 
     init(_ append: Append) {
         stream = append.stream
         expected = append.expected
         events = append.events.map(PreparedEvent.init)
+        change = append.change
     }
 
     /// About how much memory it holds while it waits.

@@ -139,8 +139,35 @@ final class ReaderCore {
     func snapshot<Value>(_ body: (Snapshot) throws -> Value) throws -> Value {
         try begin.run()
         defer { try? end.run() }
-        let snapshot = Snapshot(ConnectionBackend(reading: connection))
+        let statements = ConnectionBackend(reading: connection)
+        let snapshot = Snapshot(
+            logReader.map { LogSnapshotBackend(statements, $0) as any TransactionBackend } ?? statements)
         defer { snapshot.close() }
         return try body(snapshot)
     }
+}
+
+/// What a snapshot of a log reads: tables, and the events of streams.
+private final class LogSnapshotBackend: TransactionBackend {
+    private let statements: ConnectionBackend
+    private let log: LogReader
+
+    init(_ statements: ConnectionBackend, _ log: LogReader) {
+        self.statements = statements
+        self.log = log
+    }
+
+    func execute(_ sql: SQL) throws -> Int { try statements.execute(sql) }
+
+    func query(_ sql: SQL, _ body: (borrowing SQLRow) throws -> Bool) throws { try statements.query(sql, body) }
+
+    func append(_ append: Append) throws -> Appended { try statements.append(append) }
+
+    func asEngine<Value>(_ body: () throws -> Value) rethrows -> Value { try statements.asEngine(body) }
+
+    func stream(_ name: String, after version: Int64, limit: Int) throws -> [StoredEvent] {
+        try log.stream(name, after: version, limit: limit)
+    }
+
+    func streamStatus(_ name: String) throws -> StreamStatus? { try log.status(ofStream: name) }
 }

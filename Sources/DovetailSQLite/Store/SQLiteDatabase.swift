@@ -100,6 +100,47 @@ final class SQLiteLog: EventLog {
         return isDone ? Reclaimed(count: count, scanned: found.scanned) : Reclaimed(count: 0, scanned: number)
     }
 
+    func streamStatus(_ name: String) async throws -> StreamStatus? {
+        try await database.readers.read { try $0.log.status(ofStream: name) }
+    }
+
+    func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws {
+        struct Row: Decodable { var position: Int64, checksum: Int64 }
+        let stream = truncation.stream
+        try await database.transaction("truncate", as: .engine) { transaction in
+            if let hold, let done = try transaction.row(Int64?.self, hold), let done, done < truncation.last {
+                throw LogError(
+                    .notReached, stream,
+                    "a subscription was set back to \(done) meanwhile; try again when it has passed")
+            }
+            let id = try transaction.row(Int64.self, "SELECT id FROM dovetail_streams WHERE name = \(stream)")
+            let moved = try transaction.execute(
+                """
+                UPDATE dovetail_streams SET floor = \(truncation.through) WHERE id = \(id) AND floor = \(truncation.after)
+                """)
+            guard moved == 1 else {
+                throw LogError(.versionConflict, stream, "somebody else truncates it; look at it and try again")
+            }
+            let rows = try transaction.rows(
+                Row.self,
+                "SELECT position, checksum FROM dovetail_log WHERE stream = \(id) AND version <= \(truncation.through)")
+            try transaction.execute(
+                "DELETE FROM dovetail_log WHERE stream = \(id) AND version <= \(truncation.through)")
+            // A stream's events lie all over the log: their record goes by parts of the log, so that it has no more rows than those.
+            for (part, rows) in Dictionary(grouping: rows, by: { ($0.position - 1) / LogVerifier.window }) {
+                let first = part * LogVerifier.window + 1
+                try transaction.execute(
+                    """
+                    INSERT INTO dovetail_reclaimed (first, last, count, checksum, reclaimed_at)
+                    VALUES (\(first), \(first + LogVerifier.window - 1), \(rows.count),
+                        \(rows.reduce(0) { $0 &+ $1.checksum }), \(Date()))
+                    ON CONFLICT (first, last) DO UPDATE SET
+                        count = count + excluded.count, checksum = checksum + excluded.checksum
+                    """)
+            }
+        }
+    }
+
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
         let verifier = LogVerifier()
         while true {

@@ -1,0 +1,57 @@
+import DovetailCQRS
+import DovetailCore
+import DovetailEvents
+
+/// Commands of one event each, by 64 callers at once; each is answered when its event is durable.
+enum Commanding {
+    private static let callers = 64
+
+    /// Each command is the first on an aggregate of its own.
+    static func distinct(_ log: any EventLog, _ options: Options) async throws -> Measurement {
+        try await measure(log, options) { caller, number in "\(caller)-\(number)" }
+    }
+
+    /// All commands are on one aggregate.
+    static func hot(_ log: any EventLog, _ options: Options) async throws -> Measurement {
+        try await measure(log, options) { _, _ in "hot" }
+    }
+
+    private static func measure(
+        _ log: any EventLog, _ options: Options, _ id: @escaping @Sendable (Int, Int) -> String
+    ) async throws -> Measurement {
+        try Tally.check()
+        let executor = CommandExecutor(log: log)
+        _ = try await run(executor, until: .now + .seconds(options.seconds / 4)) { id($0, -1 - $1) }
+        let before = log.head
+        return try await .of {
+            let latencies = try await run(executor, until: .now + .seconds(options.seconds), id)
+            guard log.head - before == Int64(latencies.count) else {
+                throw UsageError(reason: "\(latencies.count) commands have led to \(log.head - before) events")
+            }
+            return (latencies.count, latencies)
+        }
+    }
+
+    private static func run(
+        _ executor: CommandExecutor, until end: MonotonicTime, _ id: @escaping @Sendable (Int, Int) -> String
+    ) async throws -> [Float] {
+        try await withThrowingTaskGroup(of: [Float].self) { group in
+            for caller in 0..<callers {
+                group.addTask {
+                    var latencies: [Float] = []
+                    var start = MonotonicTime.now
+                    while start < end {
+                        try await executor.execute(
+                            Tally.aggregate, id(caller, latencies.count), source: "bench", context: nil
+                        ) { _ in [Tally.added(Tally.sample)] }
+                        let now = MonotonicTime.now
+                        latencies.append(Float((now - start).wholeNanoseconds) / 1000)
+                        start = now
+                    }
+                    return latencies
+                }
+            }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+import Dovetail
+import Foundation
+
+/// Accounts of money: every change is an event, and the balance is what they add up to.
+struct AccountsAPI: Contract {
+    let name = "accounts", version = 1
+    let deposit = Endpoint.post("/accounts/{account}/deposits", Move.self, returns: Receipt.self).idempotent()
+    let withdraw = Endpoint.post("/accounts/{account}/withdrawals", Move.self, returns: Receipt.self)
+        .idempotent().fails(overdrawn)
+    let balance = Endpoint.get("/accounts/{account}", ByAccount.self, returns: Balance.self)
+
+    let moved = Event("account.moved", MovedV1.self, key: \.account)
+        .upcast(to: MovedV2.self, key: \.account) { MovedV2(account: $0.account, cents: $0.euros * 100) }
+        .upcast(to: Moved.self, key: \.account) { Moved(account: $0.account, cents: $0.cents, currency: "EUR") }
+    let carried = Event("account.carried", Carried.self, key: \.account)
+
+    static let overdrawn = Problem("account-overdrawn", status: 409)
+
+    struct Move: Wire, Constrained {
+        var account: String, cents: Int
+        static let constraints: Constraints = ["cents": .range(1...100_000_000)]
+    }
+    struct Receipt: Wire { var version: Int64 }
+    struct ByAccount: Wire { var account: String, at: Date? }
+    struct Balance: Wire { var account: String, cents: Int }
+
+    struct MovedV1: Wire { var account: String, euros: Int }
+    struct MovedV2: Wire { var account: String, cents: Int }
+    struct Moved: Wire { var account: String, cents: Int, currency: String }
+    struct Carried: Wire { var account: String, cents: Int }
+}
+
+/// The decisions. Pure: a test needs no platform.
+struct MoneyAccount: Wire, Equatable {
+    var cents = 0
+
+    static let events = AccountsAPI()
+    static let aggregate = Aggregate("account", MoneyAccount())
+        .apply(events.moved) { account, moved in account.cents += moved.cents }
+        .restart(on: events.carried) { carried in MoneyAccount(cents: carried.cents) }
+        .snapshots(.every(100))
+
+    func move(_ cents: Int, of account: String) throws -> [NewEvent] {
+        guard self.cents + cents >= 0 else { throw AccountsAPI.overdrawn("there are \(self.cents) cents") }
+        return [Self.events.moved(.init(account: account, cents: cents, currency: "EUR"))]
+    }
+
+    /// Closes the books: one event that stands for all before it.
+    func carry(_ account: String) -> [NewEvent] { [Self.events.carried(.init(account: account, cents: cents))] }
+}
+
+/// The read model as it was: kept up to date while the new one is built, and for the way back.
+let balancesV1 = Projection(
+    "balances", version: 1, tables: "CREATE TABLE balances (account TEXT PRIMARY KEY, cents BIGINT NOT NULL)"
+)
+.on(MoneyAccount.events.moved) { moved, tables in
+    try tables.execute(
+        """
+        INSERT INTO balances (account, cents) VALUES (\(moved.account), \(moved.cents))
+        ON CONFLICT (account) DO UPDATE SET cents = balances.cents + excluded.cents
+        """)
+}
+
+/// The read model as it is now. A new version is built beside the old one.
+let balances = Projection(
+    "balances", version: 2,
+    tables: "CREATE TABLE balances (account TEXT PRIMARY KEY, cents BIGINT NOT NULL, moves BIGINT NOT NULL)"
+)
+.on(MoneyAccount.events.moved) { moved, tables in
+    try tables.execute(
+        """
+        INSERT INTO balances (account, cents, moves) VALUES (\(moved.account), \(moved.cents), 1)
+        ON CONFLICT (account) DO UPDATE SET cents = balances.cents + excluded.cents, moves = balances.moves + 1
+        """)
+}
+.replacing(balancesV1)
+
+/// Commands decide on the aggregate, queries read the view or the past.
+let accounts = Module("accounts", provides: AccountsAPI()) { accounts in
+    accounts.decides(on: MoneyAccount.aggregate)
+    accounts.project(balances)
+
+    accounts.handle(\.deposit) { move, context in
+        let outcome = try await context.execute(MoneyAccount.aggregate, move.account) {
+            try $0.move(move.cents, of: move.account)
+        }
+        return .init(version: outcome.version)
+    }
+    accounts.handle(\.withdraw) { move, context in
+        let outcome = try await context.execute(MoneyAccount.aggregate, move.account) {
+            try $0.move(-move.cents, of: move.account)
+        }
+        return .init(version: outcome.version)
+    }
+    accounts.handle(\.balance) { query, context in
+        if let at = query.at {
+            let (account, _) = try await context.state(MoneyAccount.aggregate, query.account, asOf: .time(at))
+            return .init(account: query.account, cents: account.cents)
+        }
+        return try await context.one(
+            AccountsAPI.Balance.self, "SELECT account, cents FROM balances WHERE account = \(query.account)",
+            or: Problem("no-such-account", status: 404))
+    }
+}
+
+/// Closes an account's books, and lets go of what lies before.
+func closeBooks(of account: String, on log: any EventLog, _ commands: CommandExecutor) async throws {
+    let outcome = try await commands.execute(MoneyAccount.aggregate, account, source: "accounts", context: nil) {
+        $0.carry(account)
+    }
+    try await log.truncate(MoneyAccount.aggregate.stream(account), through: outcome.version - 1)
+}
+
+/// Closes an account for good: its events stay, and no more are taken.
+func close(_ account: String, on log: any EventLog) async throws {
+    try await log.delete(MoneyAccount.aggregate.stream(account))
+}

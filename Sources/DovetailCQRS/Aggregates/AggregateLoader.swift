@@ -1,0 +1,99 @@
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import Logging
+
+/// An aggregate's instance as the log has it.
+struct LoadedAggregate<State: Wire>: Sendable {
+    var state: State
+    var version: Int64
+    /// The version of the snapshot that it was made from; 0 if there was none.
+    var snapshot: Int64
+}
+
+/// Makes the states of a kind of aggregate from the log: a snapshot, if there is one of today's shape, and the events after it.
+struct AggregateLoader<State: Wire>: Sendable {
+    let aggregate: Aggregate<State>
+    let log: any EventLog
+    let snapshots: SnapshotStore
+
+    /// How many events are read at once.
+    private static var page: Int { 250 }
+
+    /// What one look at the log shows: the snapshot, if it counts, and the first events after it.
+    private struct Beginning: Sendable {
+        var record: SnapshotStore.Record?
+        var events: [StoredEvent]
+        var status: StreamStatus?
+    }
+
+    /// The state of a stream. With `checking`, a stream without an event is looked at once more: whether it had some that were truncated.
+    func load(_ stream: String, asOf moment: AsOf = .now, checking: Bool) async throws -> LoadedAggregate<State> {
+        var beginning = try await begin(stream, moment, withSnapshot: aggregate.snapshots != nil)
+        var loaded = LoadedAggregate(state: aggregate.initial, version: 0, snapshot: 0)
+        if let record = beginning.record {
+            do {
+                let state = try JSON.decode(State.self, from: record.state)
+                loaded = LoadedAggregate(state: state, version: record.version, snapshot: record.version)
+            } catch {
+                // It is no more than a shortcut.
+                Logger(label: "dovetail.cqrs").warning(
+                    "a snapshot cannot be read; the state is made from the events",
+                    metadata: ["stream": "\(stream)", "error": "\(error)"])
+                beginning = try await begin(stream, moment, withSnapshot: false)
+            }
+        }
+        var events = beginning.events
+        while let last = events.last?.stream?.version {
+            // The next events are read while these are applied.
+            let isFull = events.count == Self.page
+            async let ahead = isFull ? log.stream(stream, after: last, limit: Self.page) : []
+            for event in events {
+                guard moment.includes(event) else {
+                    let next = event.stream?.version ?? 0
+                    guard next == loaded.version + 1 else {
+                        throw TruncatedStreamError(stream: stream, version: loaded.version, truncated: next - 1)
+                    }
+                    return loaded
+                }
+                loaded.version = try aggregate.apply(event, to: &loaded.state, at: loaded.version)
+            }
+            events = try await ahead
+        }
+        if checking, let status = beginning.status, status.truncated > loaded.version {
+            throw TruncatedStreamError(stream: stream, version: loaded.version, truncated: status.truncated)
+        }
+        return loaded
+    }
+
+    private func begin(_ stream: String, _ moment: AsOf, withSnapshot: Bool) async throws -> Beginning {
+        if !withSnapshot {
+            let events = try await log.stream(stream, after: 0, limit: Self.page)
+            return Beginning(
+                record: nil, events: events, status: events.isEmpty ? try await log.streamStatus(stream) : nil)
+        }
+        try await snapshots.prepare()
+        let fingerprint = aggregate.fingerprint
+        return try await log.snapshot { snapshot in
+            var record = try SnapshotStore.record(stream, in: snapshot)
+            if let found = record, found.fingerprint != fingerprint || !moment.includes(found) { record = nil }
+            let events = try snapshot.stream(stream, after: record?.version ?? 0, limit: Self.page)
+            return Beginning(
+                record: record, events: events, status: events.isEmpty ? try snapshot.streamStatus(stream) : nil)
+        }
+    }
+
+    /// Keeps a snapshot; one that cannot be kept is told in the log of the process, and is taken again later.
+    func save(_ state: State, _ stream: String, version: Int64) async {
+        do { try await keep(state, stream, version: version) } catch {
+            Logger(label: "dovetail.cqrs").warning(
+                "a snapshot could not be kept", metadata: ["stream": "\(stream)", "error": "\(error)"])
+        }
+    }
+
+    /// Keeps a snapshot. Durable when it returns.
+    func keep(_ state: State, _ stream: String, version: Int64) async throws {
+        try await snapshots.save(
+            stream, version: version, fingerprint: aggregate.fingerprint, state: try JSON.encode(state))
+    }
+}

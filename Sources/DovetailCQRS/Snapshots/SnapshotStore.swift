@@ -1,0 +1,72 @@
+import DovetailCore
+import DovetailEvents
+import Foundation
+import Synchronization
+
+/// The snapshots of a log's aggregates: one to a stream, in the log's database.
+final class SnapshotStore: Sendable {
+    struct Record: Sendable {
+        var version: Int64
+        var fingerprint: String
+        var savedAt: Date
+        var state: [UInt8]
+    }
+
+    private let log: any EventLog
+    private let isPrepared = Mutex(false)
+
+    init(log: any EventLog) { self.log = log }
+
+    /// Makes the table, once in a process.
+    func prepare() async throws {
+        if isPrepared.withLock({ $0 }) { return }
+        _ = try await log.transaction("snapshots", as: .engine) { transaction in
+            try transaction.execute(
+                """
+                CREATE TABLE IF NOT EXISTS dovetail_snapshots (
+                    stream TEXT PRIMARY KEY, version BIGINT NOT NULL, fingerprint TEXT NOT NULL,
+                    saved_at BIGINT NOT NULL, state BLOB NOT NULL)
+                """)
+        }
+        isPrepared.withLock { $0 = true }
+    }
+
+    /// The snapshot of a stream, whatever it was taken under; nil if there is none.
+    func record(_ stream: String) async throws -> Record? {
+        try await prepare()
+        return try await log.snapshot { try SnapshotStore.record(stream, in: $0) }
+    }
+
+    static func record(_ stream: String, in snapshot: Snapshot) throws -> Record? {
+        var record: Record?
+        try snapshot.each(
+            "SELECT version, fingerprint, saved_at, state FROM dovetail_snapshots WHERE stream = \(stream)"
+        ) { row in
+            if case .integer(let version) = row[0], case .text(let fingerprint) = row[1],
+                case .integer(let savedAt) = row[2], case .blob(let state) = row[3]
+            {
+                record = Record(
+                    version: version, fingerprint: fingerprint,
+                    savedAt: Date(timeIntervalSince1970: Double(savedAt) / 1e6), state: state)
+            }
+            return false
+        }
+        return record
+    }
+
+    /// Keeps a snapshot, instead of an older one or one of another shape. Durable when it returns.
+    func save(_ stream: String, version: Int64, fingerprint: String, state: [UInt8]) async throws {
+        try await prepare()
+        _ = try await log.transaction("snapshots", as: .engine) { transaction in
+            try transaction.execute(
+                """
+                INSERT INTO dovetail_snapshots (stream, version, fingerprint, saved_at, state)
+                VALUES (\(stream), \(version), \(fingerprint), \(Date()), \(state))
+                ON CONFLICT (stream) DO UPDATE SET version = excluded.version, fingerprint = excluded.fingerprint,
+                    saved_at = excluded.saved_at, state = excluded.state
+                WHERE excluded.version > dovetail_snapshots.version
+                    OR excluded.fingerprint <> dovetail_snapshots.fingerprint
+                """)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import DovetailContracts
+import DovetailEvents
+import DovetailModules
+
+extension ModuleBuilder<AdminAPI> {
+    /// What an operator may ask about streams, and do with them.
+    mutating func handleStreams(of node: Node) {
+        let log = node.store.log
+        handle(\.stream) { query, _ in .init(try await log.known(query.stream)) }
+        handle(\.deleteStream) { query, _ in
+            try await told {
+                let status = try await log.known(query.stream)
+                try await log.delete(query.stream)
+                try await log.record(
+                    Intervention(
+                        action: "deleted", subscription: query.stream, detail: "at version \(status.version)"))
+            }
+        }
+        handle(\.restoreStream) { query, _ in
+            try await told {
+                _ = try await log.known(query.stream)
+                try await log.restore(query.stream)
+                try await log.record(Intervention(action: "restored", subscription: query.stream))
+            }
+        }
+        handle(\.truncateStream) { query, _ in
+            try await toldResult {
+                _ = try await log.known(query.stream)
+                let status = try await log.truncate(
+                    query.stream, through: query.through, holds: try await node.holds())
+                try await log.record(
+                    Intervention(
+                        action: "truncated", subscription: query.stream, detail: "through version \(query.through)"))
+                return .init(status)
+            }
+        }
+    }
+}
+
+extension EventLog {
+    /// Where a stream stands. Throws ``AdminAPI/unknown`` if there is none of that name.
+    fileprivate func known(_ stream: String) async throws -> StreamStatus {
+        guard let status = try await streamStatus(stream) else {
+            throw AdminAPI.unknown("there is no stream '\(stream)' in this node's log")
+        }
+        return status
+    }
+}
+
+extension AdminAPI.StreamLine {
+    fileprivate init(_ status: StreamStatus) {
+        self.init(
+            stream: status.name, version: status.version, truncated: status.truncated, deletedAt: status.deletedAt)
+    }
+}
