@@ -146,7 +146,7 @@ let package = Package(
             name: "Patterns", dependencies: umbrella, path: "Examples/Patterns", exclude: ["retention.yaml"],
             packageAccess: false, swiftSettings: strict),
         // Testing
-        library("DovetailTesting", events),
+        library("DovetailTesting", events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailMemory"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(
             name: "fuzz-inputs", dependencies: events, path: "Tests/Fuzz", swiftSettings: strict),
@@ -158,7 +158,12 @@ let package = Package(
         tests("DovetailResilienceTests", ["DovetailCore", "DovetailResilience"]),
         tests("DovetailEventsTests", events + ["TestSupport"]),
         tests("DovetailCQRSTests", events + ["DovetailCQRS", "DovetailMemory"]),
-        tests("DovetailSagasTests", events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas"]),
+        tests(
+            "DovetailSagasTests",
+            events + [
+                "DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailMemory", "DovetailSQLite",
+                "DovetailTesting", "TestSupport",
+            ]),
         tests("DovetailModulesTests", modules + ["DovetailMemory"]),
         tests("DovetailHTTPTests", contracts + ["DovetailHTTP"]),
         tests("DovetailGatewayTests", ["DovetailCore", "DovetailResilience", "DovetailGateway"]),

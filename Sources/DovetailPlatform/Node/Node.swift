@@ -36,6 +36,7 @@ package struct Node: Sendable {
     let runtimes: [ModuleRuntime]
     let bus: EventBus
     let scheduler: EventScheduler
+    let sagaWakeUps: SagaWakeUps
     let retention: Retention
     let feeds: [EventFeed]
     let table: EndpointTable
@@ -69,11 +70,13 @@ package struct Node: Sendable {
             let environment = ModuleEnvironment { directory.callee(for: $0) }
             let scheduler = EventScheduler(log: store.log)
             try await scheduler.prepare()
+            let sagaWakeUps = SagaWakeUps()
             var runtimes: [ModuleRuntime] = []
             for module in modules where placement.modules.contains(module.name) {
                 let runtime = ModuleRuntime(
                     module: module.name, parts: module.assemble(in: environment), log: store.log,
-                    views: try store.views(module: module.name), commands: commands, scheduler: scheduler)
+                    views: try store.views(module: module.name), commands: commands, scheduler: scheduler,
+                    sagas: sagaWakeUps)
                 if let finding = runtime.parts.contracts.flatMap(\.findings).first(where: { $0.severity == .error }) {
                     throw PlatformError("\(finding.place): \(finding.message)")
                 }
@@ -130,7 +133,8 @@ package struct Node: Sendable {
             }
             return Node(
                 name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes, bus: bus,
-                scheduler: scheduler, retention: retention, feeds: feeds, table: served, telemetry: telemetry,
+                scheduler: scheduler, sagaWakeUps: sagaWakeUps, retention: retention, feeds: feeds, table: served,
+                telemetry: telemetry,
                 policies: policies,
                 transports: directory.transports,
                 gateway: gateway, eventDoor: eventDoor, webhooks: outside?.sender, folder: options.folder)

@@ -1,0 +1,155 @@
+import DovetailCore
+import DovetailEvents
+import Foundation
+
+/// The tables of sagas in a log's database, and the statements on them. Each function runs in the transaction that it is given.
+enum SagaTables {
+    static let migrations = Migrations(
+        owner: "dovetail.saga",
+        steps: [
+            // Numbers in the order of the starts: what is under way at one time lies together.
+            """
+            CREATE TABLE dovetail_saga_instances (
+                number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, saga TEXT NOT NULL, status TEXT NOT NULL,
+                revision BIGINT NOT NULL, epoch BIGINT NOT NULL, progress TEXT NOT NULL, state TEXT NOT NULL,
+                due_at BIGINT, problem TEXT, request TEXT, parent TEXT, correlation_id TEXT NOT NULL, traceparent TEXT,
+                started_by TEXT NOT NULL, started_at BIGINT NOT NULL, updated_at BIGINT NOT NULL)
+            """,
+            // What has ended or waits for a message is not due, and not in the index.
+            """
+            CREATE INDEX dovetail_saga_due ON dovetail_saga_instances (saga, due_at) WHERE due_at IS NOT NULL
+            """,
+            """
+            CREATE INDEX dovetail_saga_stuck ON dovetail_saga_instances (status) WHERE status = 'stuck'
+            """,
+            """
+            CREATE TABLE dovetail_saga_lines (
+                number BIGINT NOT NULL, sequence BIGINT NOT NULL, step TEXT NOT NULL, kind TEXT NOT NULL,
+                outcome TEXT NOT NULL, attempt BIGINT NOT NULL, detail TEXT, started_at BIGINT NOT NULL,
+                finished_at BIGINT NOT NULL, PRIMARY KEY (number, sequence)) WITHOUT ROWID
+            """,
+            """
+            CREATE TABLE dovetail_saga_owners (saga TEXT PRIMARY KEY, epoch BIGINT NOT NULL)
+            """,
+            """
+            CREATE TABLE dovetail_saga_messages (
+                number INTEGER PRIMARY KEY, saga TEXT NOT NULL, topic TEXT NOT NULL, message_key TEXT NOT NULL,
+                message_id TEXT NOT NULL, data BLOB NOT NULL, received_at BIGINT NOT NULL,
+                UNIQUE (saga, topic, message_id))
+            """,
+            """
+            CREATE INDEX dovetail_saga_messages_for ON dovetail_saga_messages (saga, topic, message_key)
+            """,
+            """
+            CREATE TABLE dovetail_saga_waits (
+                saga TEXT NOT NULL, topic TEXT NOT NULL, message_key TEXT NOT NULL, number BIGINT NOT NULL,
+                PRIMARY KEY (saga, topic, message_key, number)) WITHOUT ROWID
+            """,
+        ])
+
+    // MARK: Instances
+
+    /// Keeps a new instance, for the saga's owner; false if there is one of this id already.
+    static func insert(_ record: SagaRecord, in transaction: Transaction) throws -> Bool {
+        let progress = String(decoding: try JSON.encode(record.progress), as: UTF8.self)
+        return try transaction.execute(
+            """
+            INSERT INTO dovetail_saga_instances (id, saga, status, revision, epoch, progress, state, due_at, problem,
+                request, parent, correlation_id, traceparent, started_by, started_at, updated_at)
+            VALUES (\(record.id), \(record.saga), \(record.status.rawValue), \(record.revision),
+                COALESCE((SELECT epoch FROM dovetail_saga_owners WHERE saga = \(record.saga)), 0),
+                \(progress), \(record.state), \(record.dueAt), \(record.problem), \(record.request), \(record.parent),
+                \(record.correlationID), \(record.traceparent), \(record.startedBy), \(record.startedAt),
+                \(record.updatedAt))
+            ON CONFLICT (id) DO NOTHING
+            """) == 1
+    }
+
+    /// Writes an instance that nobody has changed since `revision`, and about which an operator asks nothing; false if that is not so.
+    static func update(
+        _ record: SagaRecord, after revision: Int, answersRequest: Bool, in transaction: Transaction
+    ) throws -> Bool {
+        let progress = String(decoding: try JSON.encode(record.progress), as: UTF8.self)
+        return try transaction.execute(
+            """
+            UPDATE dovetail_saga_instances SET status = \(record.status.rawValue), revision = \(record.revision),
+                epoch = \(record.epoch), progress = \(progress), state = \(record.state), due_at = \(record.dueAt),
+                problem = \(record.problem), request = NULL, updated_at = \(record.updatedAt)
+            WHERE number = \(record.number) AND revision = \(revision) AND (request IS NULL OR \(answersRequest))
+            """) == 1
+    }
+
+    static func instance(_ number: Int64, in snapshot: Snapshot) throws -> SagaRecord? {
+        try snapshot.row(SagaRecord.self, "SELECT * FROM dovetail_saga_instances WHERE number = \(number)")
+    }
+
+    static func instance(_ id: UniqueID, in snapshot: Snapshot) throws -> SagaRecord? {
+        try snapshot.row(SagaRecord.self, "SELECT * FROM dovetail_saga_instances WHERE id = \(id)")
+    }
+
+    // MARK: Lines
+
+    static func note(_ line: SagaJournalEntry, of number: Int64, in transaction: Transaction) throws {
+        try transaction.execute(
+            """
+            INSERT INTO dovetail_saga_lines
+                (number, sequence, step, kind, outcome, attempt, detail, started_at, finished_at)
+            VALUES (\(number), \(line.sequence), \(line.step), \(line.kind.rawValue), \(line.outcome.rawValue),
+                \(line.attempt), \(line.detail), \(line.startedAt), \(line.finishedAt))
+            """)
+    }
+
+    // MARK: Messages
+
+    /// Keeps a message for a saga, and makes those due that wait for it; false if it is there already.
+    static func deliver(
+        _ data: [UInt8], id: String, to saga: String, _ address: SagaAddress, at time: Date, in transaction: Transaction
+    ) throws -> Bool {
+        let isNew =
+            try transaction.execute(
+                """
+                INSERT INTO dovetail_saga_messages (saga, topic, message_key, message_id, data, received_at)
+                VALUES (\(saga), \(address.topic), \(address.key), \(id), \(data), \(time))
+                ON CONFLICT (saga, topic, message_id) DO NOTHING
+                """) == 1
+        guard isNew else { return false }
+        try transaction.execute(
+            """
+            UPDATE dovetail_saga_instances SET due_at = \(time) WHERE number IN (
+                SELECT number FROM dovetail_saga_waits
+                WHERE saga = \(saga) AND topic = \(address.topic) AND message_key = \(address.key))
+            """)
+        return true
+    }
+
+    /// The first message for a wait that was not taken yet.
+    static func message(
+        for saga: String, _ address: SagaAddress, besides taken: [Int64], in snapshot: Snapshot
+    ) throws -> (number: Int64, data: [UInt8])? {
+        struct Row: Decodable { var number: Int64, data: [UInt8] }
+        let rows = try snapshot.rows(
+            Row.self,
+            """
+            SELECT number, data FROM dovetail_saga_messages
+            WHERE saga = \(saga) AND topic = \(address.topic) AND message_key = \(address.key)
+            ORDER BY number LIMIT \(taken.count + 1)
+            """)
+        return rows.first { !taken.contains($0.number) }.map { ($0.number, $0.data) }
+    }
+
+    static func listen(_ record: SagaRecord, at address: SagaAddress, in transaction: Transaction) throws {
+        try transaction.execute(
+            """
+            INSERT INTO dovetail_saga_waits (saga, topic, message_key, number)
+            VALUES (\(record.saga), \(address.topic), \(address.key), \(record.number)) ON CONFLICT DO NOTHING
+            """)
+    }
+
+    static func stopListening(_ record: SagaRecord, at address: SagaAddress, in transaction: Transaction) throws {
+        try transaction.execute(
+            """
+            DELETE FROM dovetail_saga_waits WHERE saga = \(record.saga) AND topic = \(address.topic)
+                AND message_key = \(address.key) AND number = \(record.number)
+            """)
+    }
+}

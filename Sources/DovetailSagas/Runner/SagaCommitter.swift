@@ -1,0 +1,71 @@
+import DovetailCore
+import DovetailEvents
+import Foundation
+import Synchronization
+
+/// Writes the transitions of many instances together: what arrives while one transaction is under way goes into the next.
+final class SagaCommitter: Sendable {
+    private struct Pending {
+        let commit: SagaCommit
+        let continuation: CheckedContinuation<SagaCommit.Result, any Error>
+    }
+
+    private struct State {
+        var pending: [Pending] = []
+        var isClosed = false
+    }
+
+    private static let batch = 256
+    private let saga: String
+    private let epoch: Int
+    private let journal: SagaJournal
+    private let clock: SagaClock
+    private let state = Mutex(State())
+    private let signals: AsyncStream<Void>
+    private let signal: AsyncStream<Void>.Continuation
+
+    init(_ saga: String, epoch: Int, journal: SagaJournal, clock: SagaClock) {
+        self.saga = saga
+        self.epoch = epoch
+        self.journal = journal
+        self.clock = clock
+        (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Writes a transition, and returns what became of it once that is durable. Throws `CancellationError` when the committer has stopped.
+    func commit(_ commit: SagaCommit) async throws -> SagaCommit.Result {
+        try await withCheckedThrowingContinuation { continuation in
+            let isClosed = state.withLock { state in
+                if !state.isClosed { state.pending.append(Pending(commit: commit, continuation: continuation)) }
+                return state.isClosed
+            }
+            if isClosed { continuation.resume(throwing: CancellationError()) } else { signal.yield() }
+        }
+    }
+
+    /// Writes what comes until it is cancelled.
+    func run() async {
+        for await _ in signals {
+            while true {
+                let batch = state.withLock { state in
+                    let batch = Array(state.pending.prefix(SagaCommitter.batch))
+                    state.pending.removeFirst(batch.count)
+                    return batch
+                }
+                if batch.isEmpty { break }
+                do {
+                    let results = try await journal.commit(saga, epoch: epoch, now: clock.now(), batch.map(\.commit))
+                    for (pending, result) in zip(batch, results) { pending.continuation.resume(returning: result) }
+                } catch {
+                    for pending in batch { pending.continuation.resume(throwing: error) }
+                }
+            }
+        }
+        let left = state.withLock { state in
+            state.isClosed = true
+            defer { state.pending = [] }
+            return state.pending
+        }
+        for pending in left { pending.continuation.resume(throwing: CancellationError()) }
+    }
+}
