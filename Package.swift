@@ -143,7 +143,7 @@ let package = Package(
             dependencies: umbrella + [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
         .target(
-            name: "Patterns", dependencies: umbrella, path: "Examples/Patterns", exclude: ["retention.yaml"],
+            name: "Patterns", dependencies: umbrella + ["DovetailTesting"], path: "Examples/Patterns", exclude: ["retention.yaml"],
             packageAccess: false, swiftSettings: strict),
         // Testing
         library("DovetailTesting", events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailMemory"]),
@@ -181,6 +181,10 @@ let package = Package(
             name: "events-bench", dependencies: events + ["DovetailSQLite"], path: "Benchmarks/events",
             exclude: ["peers"],
             swiftSettings: strict),
+        .executableTarget(
+            name: "sagas-bench",
+            dependencies: events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailSQLite"],
+            path: "Benchmarks/sagas", exclude: ["peers"], swiftSettings: strict),
         .executableTarget(
             name: "gateway-bench",
             dependencies: ["DovetailCore", "DovetailResilience", "DovetailGateway", lifecycle],
