@@ -142,13 +142,27 @@ import Testing
         }
     }
 
-    @Test("The end has a line of its own, and nothing comes after it")
+    @Test("Nothing comes after the end, and beginning and end stand in the journal")
     func end() {
         let rules = Rules([[["a"]]])
         let move = rules.advance(rules.begin(), "a", .done)
-        #expect(move.lines.map(\.kind) == [.action, .finished] && move.lines[1].step == "completed")
+        #expect(move.lines.map(\.kind) == [.action] && move.record.lastLine.map(\.step) == ["completed"])
+        #expect(rules.begin().firstLine.map(\.kind) == [.started] && rules.begin().lastLine.isEmpty)
         #expect(rules.machine.due(move.record, at: .distantFuture, isWoken: true).isEmpty)
-        #expect(Rules([]).begin().status == .completed)
+    }
+
+    @Test("Progress is the same JSON, written quickly or in full")
+    func progressText() throws {
+        for step in ["a", "say \"hello\"", "größer"] {
+            for isPlain in [true, false] {
+                var progress = SagaProgress()
+                progress.tasks = [SagaTask(step, .forward, dueAt: Rules.now), SagaTask("b", .forward, dueAt: nil)]
+                progress.done = [step, "b"]
+                if !isPlain { progress.tasks[0].attempts = 2 }
+                let read = try JSON.decode(SagaProgress.self, from: Array(progress.text.utf8))
+                #expect(read == progress)
+            }
+        }
     }
 
     @Test("An instance at a step that its definition does not have any more is stuck, and says so")
@@ -260,7 +274,7 @@ struct Rules {
         let record = SagaRecord(
             id: .derived(from: "test"), saga: "s", status: .running, state: "0", dueAt: Rules.now,
             correlationID: "c", startedBy: .derived(from: "event"), startedAt: Rules.now, updatedAt: Rules.now)
-        return machine.begin(record, now: Rules.now).record
+        return machine.begin(record, now: Rules.now)
     }
 
     func advance(

@@ -217,11 +217,11 @@ import Testing
         for chunk in stride(from: 0, to: count, by: 500) {
             try await node.log.transaction("fill", as: .engine) { transaction in
                 for booking in beginnings[chunk..<chunk + 500] {
-                    let (record, lines) = saga.begin(
+                    let record = saga.begin(
                         SagaBeginning(
                             id: .v7(), state: String(decoding: try JSON.encode(booking), as: UTF8.self), parent: nil,
                             correlationID: "c", traceparent: nil, startedBy: .v7(), now: Date()))
-                    try SagaJournal.start(record, lines: lines, in: transaction)
+                    try SagaJournal.start(record, in: transaction)
                 }
             }
         }

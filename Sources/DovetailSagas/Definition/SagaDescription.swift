@@ -85,8 +85,8 @@ public protocol AnySaga: Sendable {
     /// Why an intervention on the instance would be refused; nil if it would be carried out.
     func refusal(of intervention: SagaIntervention, on record: SagaRecord) -> String?
 
-    /// A new instance and the first lines of its journal.
-    func begin(_ beginning: SagaBeginning) -> (record: SagaRecord, lines: [SagaJournalEntry])
+    /// A new instance.
+    func begin(_ beginning: SagaBeginning) -> SagaRecord
 
     /// Whether it has nothing that could be refused: its pivot comes first.
     var beginsWithPivot: Bool { get }
@@ -141,13 +141,12 @@ extension Saga: AnySaga {
         SagaMachine(plan: plan).refusal(of: intervention, on: record)
     }
 
-    public func begin(_ beginning: SagaBeginning) -> (record: SagaRecord, lines: [SagaJournalEntry]) {
+    public func begin(_ beginning: SagaBeginning) -> SagaRecord {
         let record = SagaRecord(
             id: beginning.id, saga: name, status: .running, state: beginning.state, dueAt: beginning.now,
             parent: beginning.parent, correlationID: beginning.correlationID, traceparent: beginning.traceparent,
             startedBy: beginning.startedBy, startedAt: beginning.now, updatedAt: beginning.now)
-        let move = SagaMachine(plan: plan).begin(record, now: beginning.now)
-        return (move.record, move.lines)
+        return SagaMachine(plan: plan).begin(record, now: beginning.now)
     }
 
     /// The topics that the saga's reader wants.
@@ -179,11 +178,11 @@ extension Saga: AnySaga {
         }
         guard let trigger, trigger.type == event.type, trigger.version == event.version else { return }
         let state = String(decoding: try JSON.encode(try trigger.start(event)), as: UTF8.self)
-        let (record, lines) = begin(
+        let record = begin(
             SagaBeginning(
                 id: .derived(from: "saga", name, event.id.description), state: state, parent: nil,
                 correlationID: event.attributes.correlationID ?? event.id.description,
                 traceparent: event.attributes.traceparent, startedBy: event.id, now: now))
-        try SagaJournal.start(record, lines: lines, in: transaction)
+        try SagaJournal.start(record, in: transaction)
     }
 }

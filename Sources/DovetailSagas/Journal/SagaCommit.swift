@@ -10,7 +10,6 @@ struct SagaCommit: Sendable {
     var move: SagaMachine.Move
     /// A child that begins.
     var child: SagaRecord?
-    var childLines: [SagaJournalEntry] = []
     /// Whether the move itself is the answer to what an operator asks.
     var answersRequest = false
     /// What an operator has asked meanwhile, applied to the move.
@@ -59,7 +58,7 @@ struct SagaCommit: Sendable {
             line.sequence = Int64(move.record.revision) * 16 + Int64(index)
             try SagaTables.note(line, of: move.record.number, in: transaction)
         }
-        if let child { try SagaJournal.start(child, lines: childLines, in: transaction) }
+        if let child { try SagaJournal.start(child, in: transaction) }
         for id in cancelled {
             let request = SagaIntervention(.cancel, reason: "its parent \(before.id) has turned back")
             let text = String(decoding: try JSON.encode(request), as: UTF8.self)

@@ -24,14 +24,13 @@ public struct SagaJournal: Sendable {
         saga: String? = nil, status: SagaStatus? = nil, before number: Int64? = nil, limit: Int = 100
     ) async throws -> [SagaRecord] {
         try await log.snapshot { snapshot in
-            try snapshot.rows(
-                SagaRecord.self,
+            try SagaTables.instances(
                 """
-                SELECT * FROM dovetail_saga_instances
+                SELECT \(SagaTables.columns) FROM dovetail_saga_instances
                 WHERE (\(saga) IS NULL OR saga = \(saga)) AND (\(status?.rawValue) IS NULL OR status = \(status?.rawValue))
                     AND (\(number) IS NULL OR number < \(number))
                 ORDER BY number DESC LIMIT \(limit)
-                """)
+                """, in: snapshot)
         }
     }
 
@@ -52,7 +51,8 @@ public struct SagaJournal: Sendable {
             let lines = try snapshot.rows(
                 SagaJournalEntry.self,
                 "SELECT * FROM dovetail_saga_lines WHERE number = \(record.number) ORDER BY sequence")
-            return (record, lines)
+            // Beginning and end are the instance's own; they are not written twice.
+            return (record, record.firstLine + lines + record.lastLine)
         }
     }
 
@@ -129,12 +129,11 @@ public struct SagaJournal: Sendable {
     /// The instances of a saga that are due at `time`, the longest due first.
     func due(_ saga: String, at time: Date, limit: Int) async throws -> [SagaRecord] {
         try await log.snapshot { snapshot in
-            try snapshot.rows(
-                SagaRecord.self,
+            try SagaTables.instances(
                 """
-                SELECT * FROM dovetail_saga_instances WHERE saga = \(saga) AND due_at <= \(time)
+                SELECT \(SagaTables.columns) FROM dovetail_saga_instances WHERE saga = \(saga) AND due_at <= \(time)
                 ORDER BY due_at LIMIT \(limit)
-                """)
+                """, in: snapshot)
         }
     }
 
@@ -176,15 +175,8 @@ public struct SagaJournal: Sendable {
     }
 
     /// Starts an instance, unless it was started already: its id is the same each time.
-    static func start(_ record: SagaRecord, lines: [SagaJournalEntry], in transaction: Transaction) throws {
+    static func start(_ record: SagaRecord, in transaction: Transaction) throws {
         guard try SagaTables.insert(record, in: transaction) else { return }
-        let number = try transaction.row(
-            Int64.self, "SELECT number FROM dovetail_saga_instances WHERE id = \(record.id)")
-        for (index, line) in lines.enumerated() {
-            var line = line
-            line.sequence = Int64(index)
-            try SagaTables.note(line, of: number ?? 0, in: transaction)
-        }
         try publish("$saga.started", record, in: transaction)
     }
 

@@ -29,6 +29,23 @@ public struct SagaProgress: Sendable, Codable, Equatable {
         if !taken.isEmpty { try container.encode(taken, forKey: .taken) }
     }
 
+    /// The progress as JSON. What is usual is written without an encoder, since this is written at every step.
+    var text: String {
+        guard taken.isEmpty, tasks.allSatisfy(\.isPlain), done.allSatisfy(\.isPlain) else {
+            return (try? JSON.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+        }
+        var text = "{\"tasks\":["
+        for (index, task) in tasks.enumerated() {
+            if index > 0 { text += "," }
+            text += "{\"step\":\"\(task.step)\""
+            if let dueAt = task.dueAt { text += ",\"due\":\(dueAt.microsecondsSince1970)" }
+            text += "}"
+        }
+        text += "],\"done\":["
+        for (index, step) in done.enumerated() { text += index > 0 ? ",\"\(step)\"" : "\"\(step)\"" }
+        return text + "]}"
+    }
+
     /// When the first task is due; nil if all wait for something else.
     var dueAt: Date? { tasks.compactMap(\.dueAt).min() }
 }
@@ -70,6 +87,11 @@ public struct SagaTask: Sendable, Codable, Equatable {
         self.step = step
         self.phase = phase
         self.dueAt = dueAt
+    }
+
+    /// Whether it is a step that is about to be taken for the first time.
+    fileprivate var isPlain: Bool {
+        phase == .forward && attempts == 0 && !inDoubt && awaits == nil && !isArmed && !isStuck && step.isPlain
     }
 
     /// Whether a message may move it.
@@ -115,4 +137,9 @@ public struct SagaAddress: Sendable, Codable, Hashable {
     public var topic: String
     /// The key.
     public var key: String
+}
+
+extension String {
+    /// Whether it is JSON as it is, between quotes.
+    fileprivate var isPlain: Bool { utf8.allSatisfy { $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C } }
 }

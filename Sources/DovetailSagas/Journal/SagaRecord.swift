@@ -63,6 +63,25 @@ public struct SagaRecord: Sendable, Codable {
     /// The steps that it is at.
     public var steps: [String] { progress.tasks.map { $0.step.isEmpty ? "compensated" : $0.step } }
 
+    /// The journal's first line.
+    var firstLine: [SagaJournalEntry] {
+        [
+            SagaJournalEntry(
+                step: "", kind: .started, outcome: .done, attempt: 1, detail: nil, startedAt: startedAt,
+                finishedAt: startedAt)
+        ]
+    }
+
+    /// The journal's last line, if it has come to its end.
+    var lastLine: [SagaJournalEntry] {
+        guard status.hasEnded else { return [] }
+        return [
+            SagaJournalEntry(
+                sequence: .max, step: status.rawValue, kind: .finished, outcome: .done, attempt: 1, detail: nil,
+                startedAt: updatedAt, finishedAt: updatedAt)
+        ]
+    }
+
     /// The id of the child that the instance `parent` runs at `step`: the same each time.
     static func childID(of parent: UniqueID, at step: String) -> UniqueID {
         .derived(from: "saga child", parent.description, step)

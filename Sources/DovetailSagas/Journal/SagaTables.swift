@@ -49,54 +49,90 @@ enum SagaTables {
 
     // MARK: Instances
 
+    private static let insertText = """
+        INSERT INTO dovetail_saga_instances (id, saga, status, revision, epoch, progress, state, due_at, problem,
+            parent, correlation_id, traceparent, started_by, started_at, updated_at)
+        VALUES (?, ?, ?, ?, COALESCE((SELECT epoch FROM dovetail_saga_owners WHERE saga = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?,
+            ?, ?)
+        ON CONFLICT (id) DO NOTHING
+        """
+
     /// Keeps a new instance, for the saga's owner; false if there is one of this id already.
     static func insert(_ record: SagaRecord, in transaction: Transaction) throws -> Bool {
-        let progress = String(decoding: try JSON.encode(record.progress), as: UTF8.self)
-        return try transaction.execute(
-            """
-            INSERT INTO dovetail_saga_instances (id, saga, status, revision, epoch, progress, state, due_at, problem,
-                request, parent, correlation_id, traceparent, started_by, started_at, updated_at)
-            VALUES (\(record.id), \(record.saga), \(record.status.rawValue), \(record.revision),
-                COALESCE((SELECT epoch FROM dovetail_saga_owners WHERE saga = \(record.saga)), 0),
-                \(progress), \(record.state), \(record.dueAt), \(record.problem), \(record.request), \(record.parent),
-                \(record.correlationID), \(record.traceparent), \(record.startedBy), \(record.startedAt),
-                \(record.updatedAt))
-            ON CONFLICT (id) DO NOTHING
-            """) == 1
+        try transaction.execute(
+            SQL(
+                text: insertText,
+                values: [
+                    record.id.sqlValue, .text(record.saga), .text(record.status.rawValue),
+                    .integer(Int64(record.revision)), .text(record.saga), .text(record.progress.text),
+                    .text(record.state), record.dueAt.sqlValue, record.problem.sqlValue, record.parent.sqlValue,
+                    .text(record.correlationID), record.traceparent.sqlValue, record.startedBy.sqlValue,
+                    record.startedAt.sqlValue, record.updatedAt.sqlValue,
+                ])) == 1
     }
+
+    private static let updateText = """
+        UPDATE dovetail_saga_instances SET status = ?, revision = ?, epoch = ?, progress = ?, state = ?, due_at = ?,
+            problem = ?, request = NULL, updated_at = ?
+        WHERE number = ? AND revision = ? AND (request IS NULL OR ?)
+        """
 
     /// Writes an instance that nobody has changed since `revision`, and about which an operator asks nothing; false if that is not so.
     static func update(
         _ record: SagaRecord, after revision: Int, answersRequest: Bool, in transaction: Transaction
     ) throws -> Bool {
-        let progress = String(decoding: try JSON.encode(record.progress), as: UTF8.self)
-        return try transaction.execute(
-            """
-            UPDATE dovetail_saga_instances SET status = \(record.status.rawValue), revision = \(record.revision),
-                epoch = \(record.epoch), progress = \(progress), state = \(record.state), due_at = \(record.dueAt),
-                problem = \(record.problem), request = NULL, updated_at = \(record.updatedAt)
-            WHERE number = \(record.number) AND revision = \(revision) AND (request IS NULL OR \(answersRequest))
-            """) == 1
+        try transaction.execute(
+            SQL(
+                text: updateText,
+                values: [
+                    .text(record.status.rawValue), .integer(Int64(record.revision)), .integer(Int64(record.epoch)),
+                    .text(record.progress.text), .text(record.state), record.dueAt.sqlValue, record.problem.sqlValue,
+                    record.updatedAt.sqlValue, .integer(record.number), .integer(Int64(revision)),
+                    answersRequest.sqlValue,
+                ])) == 1
+    }
+
+    /// The columns of an instance, in the order in which ``SagaRecord/init(_:)`` takes them.
+    static let columns: SQL = """
+        number, id, saga, status, revision, epoch, progress, state, due_at, problem, request, parent, correlation_id,
+        traceparent, started_by, started_at, updated_at
+        """
+
+    /// The instances that a query of ``columns`` finds.
+    static func instances(_ sql: SQL, in snapshot: Snapshot) throws -> [SagaRecord] {
+        var found: [SagaRecord] = []
+        try snapshot.each(sql) { row in
+            found.append(try SagaRecord(row))
+            return true
+        }
+        return found
     }
 
     static func instance(_ number: Int64, in snapshot: Snapshot) throws -> SagaRecord? {
-        try snapshot.row(SagaRecord.self, "SELECT * FROM dovetail_saga_instances WHERE number = \(number)")
+        try instances("SELECT \(columns) FROM dovetail_saga_instances WHERE number = \(number)", in: snapshot).first
     }
 
     static func instance(_ id: UniqueID, in snapshot: Snapshot) throws -> SagaRecord? {
-        try snapshot.row(SagaRecord.self, "SELECT * FROM dovetail_saga_instances WHERE id = \(id)")
+        try instances("SELECT \(columns) FROM dovetail_saga_instances WHERE id = \(id)", in: snapshot).first
     }
 
     // MARK: Lines
 
+    private static let lineText = """
+        INSERT INTO dovetail_saga_lines
+            (number, sequence, step, kind, outcome, attempt, detail, started_at, finished_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """
+
     static func note(_ line: SagaJournalEntry, of number: Int64, in transaction: Transaction) throws {
         try transaction.execute(
-            """
-            INSERT INTO dovetail_saga_lines
-                (number, sequence, step, kind, outcome, attempt, detail, started_at, finished_at)
-            VALUES (\(number), \(line.sequence), \(line.step), \(line.kind.rawValue), \(line.outcome.rawValue),
-                \(line.attempt), \(line.detail), \(line.startedAt), \(line.finishedAt))
-            """)
+            SQL(
+                text: lineText,
+                values: [
+                    .integer(number), .integer(line.sequence), .text(line.step), .text(line.kind.rawValue),
+                    .text(line.outcome.rawValue), .integer(Int64(line.attempt)), line.detail.sqlValue,
+                    line.startedAt.sqlValue, line.finishedAt.sqlValue,
+                ]))
     }
 
     // MARK: Messages

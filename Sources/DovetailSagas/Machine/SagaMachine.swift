@@ -66,11 +66,10 @@ struct SagaMachine: Sendable {
     // MARK: Beginning
 
     /// A new instance, at its first step.
-    func begin(_ record: SagaRecord, now: Date) -> Move {
+    func begin(_ record: SagaRecord, now: Date) -> SagaRecord {
         var move = Move(record: record)
-        move.lines.append(line("", .started, .done, 1, nil, now, now))
         enter(0, &move, now)
-        return settled(move)
+        return settled(move).record
     }
 
     /// An instance taken over from an owner that has stopped: what it was doing then is in doubt, and nothing of it is under way.
@@ -216,13 +215,13 @@ struct SagaMachine: Sendable {
         case .undo:
             goBack(&move, now)
         case .conclude:
-            finish(.compensated, &move, now)
+            finish(.compensated, &move)
         }
     }
 
     private func enter(_ stage: Int, _ move: inout Move, _ now: Date) {
         guard let first = plan.first(of: stage) else {
-            finish(.completed, &move, now)
+            finish(.completed, &move)
             return
         }
         move.record.progress.tasks += first.map { SagaTask(plan.steps[$0].name, .forward, dueAt: now) }
@@ -266,15 +265,14 @@ struct SagaMachine: Sendable {
         } else if plan.concludes {
             move.record.progress.tasks = [SagaTask("", .conclude, dueAt: now)]
         } else {
-            finish(.compensated, &move, now)
+            finish(.compensated, &move)
         }
     }
 
-    private func finish(_ status: SagaStatus, _ move: inout Move, _ now: Date) {
+    private func finish(_ status: SagaStatus, _ move: inout Move) {
         move.record.status = status
         move.record.progress.tasks = []
         if status == .completed { move.record.problem = nil }
-        move.lines.append(line(status.rawValue, .finished, .done, 1, nil, now, now))
     }
 
     /// The status and the due time that follow from the tasks.

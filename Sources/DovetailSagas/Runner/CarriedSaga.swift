@@ -77,8 +77,7 @@ struct CarriedSaga<State: Wire> {
             before, result.task, by: outcome, inFlight: inFlight, began: result.began, now: worker.clock.now(),
             share: worker.clock.share())
         var written = commit(move, isAnswer: false)
-        written.child = result.child?.record
-        written.childLines = result.child?.lines ?? []
+        written.child = result.child
         return written
     }
 

@@ -3,7 +3,9 @@ import DovetailEvents
 import Foundation
 import Synchronization
 
-/// Writes the transitions of many instances together: what arrives while one transaction is under way goes into the next.
+/// Writes the transitions of many instances together: what arrives while transactions are under way goes into the next.
+///
+/// Two are under way at a time, so that the log writes the one while the steps of the other are taken.
 final class SagaCommitter: Sendable {
     private struct Pending {
         let commit: SagaCommit
@@ -12,10 +14,12 @@ final class SagaCommitter: Sendable {
 
     private struct State {
         var pending: [Pending] = []
+        var underWay = 0
         var isClosed = false
     }
 
     private static let batch = 256
+    private static let transactions = 2
     private let saga: String
     private let epoch: Int
     private let journal: SagaJournal
@@ -45,19 +49,10 @@ final class SagaCommitter: Sendable {
 
     /// Writes what comes until it is cancelled.
     func run() async {
-        for await _ in signals {
-            while true {
-                let batch = state.withLock { state in
-                    let batch = Array(state.pending.prefix(SagaCommitter.batch))
-                    state.pending.removeFirst(batch.count)
-                    return batch
-                }
-                if batch.isEmpty { break }
-                do {
-                    let results = try await journal.commit(saga, epoch: epoch, now: clock.now(), batch.map(\.commit))
-                    for (pending, result) in zip(batch, results) { pending.continuation.resume(returning: result) }
-                } catch {
-                    for pending in batch { pending.continuation.resume(throwing: error) }
+        await withDiscardingTaskGroup { group in
+            for await _ in signals {
+                while let batch = take() {
+                    group.addTask { await self.write(batch) }
                 }
             }
         }
@@ -67,5 +62,26 @@ final class SagaCommitter: Sendable {
             return state.pending
         }
         for pending in left { pending.continuation.resume(throwing: CancellationError()) }
+    }
+
+    private func take() -> [Pending]? {
+        state.withLock { state in
+            guard state.underWay < SagaCommitter.transactions, !state.pending.isEmpty else { return nil }
+            state.underWay += 1
+            let batch = Array(state.pending.prefix(SagaCommitter.batch))
+            state.pending.removeFirst(batch.count)
+            return batch
+        }
+    }
+
+    private func write(_ batch: [Pending]) async {
+        do {
+            let results = try await journal.commit(saga, epoch: epoch, now: clock.now(), batch.map(\.commit))
+            for (pending, result) in zip(batch, results) { pending.continuation.resume(returning: result) }
+        } catch {
+            for pending in batch { pending.continuation.resume(throwing: error) }
+        }
+        state.withLock { $0.underWay -= 1 }
+        signal.yield()
     }
 }

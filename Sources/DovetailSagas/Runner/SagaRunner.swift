@@ -30,6 +30,7 @@ final class SagaRunner<State: Wire>: Service {
         _ saga: Saga<State>, log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps,
         clock: SagaClock = .system, concurrency: Int = 64
     ) {
+        precondition(!saga.steps.isEmpty, "the saga '\(saga.name)' has no steps")
         self.saga = saga
         machine = SagaMachine(plan: saga.plan)
         self.log = log
@@ -189,13 +190,20 @@ final class SagaRunner<State: Wire>: Service {
             if let commit = carried.givingUp() {
                 guard try await write(commit, &carried, committer) else { return false }
             }
-            while true {
-                for task in carried.due() {
-                    guard let state = carried.state else { break }
-                    let record = carried.record
-                    group.addTask { try await self.worker.perform(task, of: record, state) }
+            while let state = carried.state {
+                var next: SagaWorker<State>.Result?
+                let due = carried.due()
+                if due.count == 1, carried.inFlight.count == 1 {
+                    // The usual case: one step after the other, in this task.
+                    next = try await worker.perform(due[0], of: carried.record, state)
+                } else {
+                    for task in due {
+                        let record = carried.record
+                        group.addTask { try await self.worker.perform(task, of: record, state) }
+                    }
+                    if !carried.inFlight.isEmpty { next = try await group.next() }
                 }
-                guard !carried.inFlight.isEmpty, let result = try await group.next() else { break }
+                guard let result = next else { break }
                 guard let commit = try carried.commit(result) else { continue }
                 guard try await write(commit, &carried, committer) else { return false }
             }

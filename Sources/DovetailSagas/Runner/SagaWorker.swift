@@ -21,7 +21,7 @@ struct SagaWorker<State: Wire>: Sendable {
         let began: Date
         let outcome: SagaMachine.Outcome
         var change: SagaStep<State>.Change?
-        var child: (record: SagaRecord, lines: [SagaJournalEntry])?
+        var child: SagaRecord?
     }
 
     /// Carries a task out. Throws only `CancellationError`, when the node stops, and what the log throws.
