@@ -143,10 +143,12 @@ let package = Package(
             dependencies: umbrella + [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
         .target(
-            name: "Patterns", dependencies: umbrella + ["DovetailTesting"], path: "Examples/Patterns", exclude: ["retention.yaml"],
-            packageAccess: false, swiftSettings: strict),
+            name: "Patterns", dependencies: umbrella + ["DovetailTesting"], path: "Examples/Patterns",
+            exclude: ["retention.yaml"], packageAccess: false, swiftSettings: strict),
         // Testing
-        library("DovetailTesting", events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailMemory"]),
+        library(
+            "DovetailTesting",
+            events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailMemory"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(
             name: "fuzz-inputs", dependencies: events, path: "Tests/Fuzz", swiftSettings: strict),

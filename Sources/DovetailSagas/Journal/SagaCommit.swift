@@ -7,13 +7,26 @@ import Foundation
 struct SagaCommit: Sendable {
     /// The instance as its owner knew it.
     var before: SagaRecord
-    var move: SagaMachine.Move
+    let move: SagaMachine.Move
+    /// The move's progress as it is stored: made here, not on the writer's thread.
+    let progress: String
     /// A child that begins.
     var child: SagaRecord?
     /// Whether the move itself is the answer to what an operator asks.
     var answersRequest = false
     /// What an operator has asked meanwhile, applied to the move.
     let intervene: @Sendable (SagaRecord, SagaIntervention) -> SagaMachine.Move
+
+    init(
+        before: SagaRecord, move: SagaMachine.Move, answersRequest: Bool,
+        intervene: @escaping @Sendable (SagaRecord, SagaIntervention) -> SagaMachine.Move
+    ) {
+        self.before = before
+        self.move = move
+        self.answersRequest = answersRequest
+        self.intervene = intervene
+        progress = move.record.progress.text
+    }
 
     /// What became of it.
     enum Result: Sendable {
@@ -34,7 +47,7 @@ struct SagaCommit: Sendable {
         var due = listening ? now : move.record.dueAt
         move.record.dueAt = due
         if try !SagaTables.update(
-            move.record, after: before.revision, answersRequest: answersRequest, in: transaction)
+            move.record, progress: progress, after: before, answersRequest: answersRequest, now: now, in: transaction)
         {
             guard let current = try SagaTables.instance(before.number, in: transaction),
                 current.revision == before.revision, let text = current.request
@@ -49,7 +62,9 @@ struct SagaCommit: Sendable {
             due = listening ? now : second.record.dueAt
             second.record.dueAt = due
             guard
-                try SagaTables.update(second.record, after: before.revision, answersRequest: true, in: transaction)
+                try SagaTables.update(
+                    second.record, progress: second.record.progress.text, after: before, answersRequest: true, now: now,
+                    in: transaction)
             else { return .lost }
             move = second
         }

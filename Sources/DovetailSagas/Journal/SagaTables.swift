@@ -20,9 +20,6 @@ enum SagaTables {
             CREATE INDEX dovetail_saga_due ON dovetail_saga_instances (saga, due_at) WHERE due_at IS NOT NULL
             """,
             """
-            CREATE INDEX dovetail_saga_stuck ON dovetail_saga_instances (status) WHERE status = 'stuck'
-            """,
-            """
             CREATE TABLE dovetail_saga_lines (
                 number BIGINT NOT NULL, sequence BIGINT NOT NULL, step TEXT NOT NULL, kind TEXT NOT NULL,
                 outcome TEXT NOT NULL, attempt BIGINT NOT NULL, detail TEXT, started_at BIGINT NOT NULL,
@@ -72,24 +69,38 @@ enum SagaTables {
     }
 
     private static let updateText = """
-        UPDATE dovetail_saga_instances SET status = ?, revision = ?, epoch = ?, progress = ?, state = ?, due_at = ?,
-            problem = ?, request = NULL, updated_at = ?
+        UPDATE dovetail_saga_instances SET status = ?, revision = ?, epoch = ?, progress = ?, state = ?, problem = ?,
+            request = NULL, updated_at = ?, due_at = ?
         WHERE number = ? AND revision = ? AND (request IS NULL OR ?)
         """
 
-    /// Writes an instance that nobody has changed since `revision`, and about which an operator asks nothing; false if that is not so.
+    /// For an instance that goes on at once: it stays due, and the index as it is.
+    private static let goOnText = """
+        UPDATE dovetail_saga_instances SET revision = ?, epoch = ?, progress = ?, state = ?, updated_at = ?
+        WHERE number = ? AND revision = ? AND request IS NULL
+        """
+
+    /// Writes an instance that nobody has changed since `before`, and about which an operator asks nothing; false if that is not so.
     static func update(
-        _ record: SagaRecord, after revision: Int, answersRequest: Bool, in transaction: Transaction
+        _ record: SagaRecord, progress: String, after before: SagaRecord, answersRequest: Bool, now: Date,
+        in transaction: Transaction
     ) throws -> Bool {
-        try transaction.execute(
-            SQL(
-                text: updateText,
-                values: [
-                    .text(record.status.rawValue), .integer(Int64(record.revision)), .integer(Int64(record.epoch)),
-                    .text(record.progress.text), .text(record.state), record.dueAt.sqlValue, record.problem.sqlValue,
-                    record.updatedAt.sqlValue, .integer(record.number), .integer(Int64(revision)),
-                    answersRequest.sqlValue,
-                ])) == 1
+        let (revision, epoch) = (Int64(record.revision), Int64(record.epoch))
+        let place: [SQLValue] = [.integer(record.number), .integer(Int64(before.revision))]
+        if !answersRequest, record.status == before.status, record.problem == before.problem,
+            let due = record.dueAt, due <= now, let wasDue = before.dueAt, wasDue <= now
+        {
+            let values: [SQLValue] = [
+                .integer(revision), .integer(epoch), .text(progress), .text(record.state),
+                record.updatedAt.sqlValue,
+            ]
+            return try transaction.execute(SQL(text: goOnText, values: values + place)) == 1
+        }
+        let values: [SQLValue] = [
+            .text(record.status.rawValue), .integer(revision), .integer(epoch), .text(progress),
+            .text(record.state), record.problem.sqlValue, record.updatedAt.sqlValue, record.dueAt.sqlValue,
+        ]
+        return try transaction.execute(SQL(text: updateText, values: values + place + [answersRequest.sqlValue])) == 1
     }
 
     /// The columns of an instance, in the order in which ``SagaRecord/init(_:)`` takes them.

@@ -121,17 +121,18 @@ struct SagaWorker<State: Wire>: Sendable {
         attributes.correlationID = record.correlationID
         attributes.traceparent = record.traceparent
         var call = attributes.callContext(causedBy: record.startedBy)
-        call.idempotencyKey = "\(record.id)/\(name)"
+        let key = "\(record.id)/\(name)"
+        call.idempotencyKey = key
         let deadline = MonotonicTime.now + policy.timeout
         call.deadline = deadline
-        return try await withSpan("saga \(saga.name): \(name)", context: call.trace, ofKind: .internal) { span in
+        let callee = "saga \(saga.name): \(name)"
+        return try await withSpan(callee, context: call.trace, ofKind: .internal) { span in
             span.attributes["dovetail.saga.id"] = record.id.description
             span.attributes["dovetail.saga.attempt"] = task.attempts + 1
             call.trace = span.context
             let context = SagaContext(
-                sagaID: record.id, idempotencyKey: "\(record.id)/\(name)", call: call, commands: commands,
+                sagaID: record.id, idempotencyKey: key, call: call, commands: commands,
                 source: source)
-            let callee = "saga \(saga.name): \(name)"
             return try await CallContext.$current.withValue(call) {
                 try await withDeadline(deadline, callee: callee) { try await body(context) }
             }
