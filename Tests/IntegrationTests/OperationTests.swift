@@ -159,6 +159,21 @@ extension IntegrationTests {
                 let saga = try #require(sagas.output.split(separator: " ").first)
                 let shown = try await shop.command("sagas", "show", String(saga))
                 #expect(shown.output.contains("reserve stock: done") || shown.output.contains("reserve stock"))
+                #expect(shown.output.contains("started: done"), "\(shown.all)")
+                // What has ended is left as it is, in words; what is no saga too.
+                for action in ["retry", "skip", "cancel", "compensate"] {
+                    let refused = try await shop.command("sagas", action, String(saga), "--reason", "try")
+                    #expect(refused.status != 0 && refused.all.contains("it has ended"), "\(refused.all)")
+                    #expect(try await shop.command("sagas", action, "nobody").all.contains("there is no saga 'nobody'"))
+                }
+                let signal = try await shop.command("sagas", "signal", String(saga), "approve", "true")
+                #expect(signal.status != 0 && signal.all.contains("has ended"), "\(signal.all)")
+                #expect(try await shop.command("sagas", "signal", String(saga), "approve", "{").all.contains("no JSON"))
+                let fit = try await shop.command("sagas", "check")
+                #expect(fit.status == 0 && fit.output.contains("0 of them would be stuck"), "\(fit.all)")
+                let diagram = try await shop.command("sagas", "diagram", "place-order")
+                #expect(diagram.output.hasPrefix("flowchart TD") && diagram.output.contains("charge payment"))
+                #expect(try await shop.command("sagas", "diagram", "nobody").status != 0)
                 let status = try await shop.command("status")
                 #expect(status.output.contains("view order_views"))
 
@@ -174,6 +189,7 @@ extension IntegrationTests {
                 let metrics = try await Curl.send(
                     "GET", "http://node/metrics", further: ["--unix-socket", "\(shop.folder.path)/data/admin.sock"])
                 #expect(metrics.body.contains("dovetail_gateway_requests_total"))
+                #expect(metrics.body.contains("dovetail_sagas{status=\"stuck\"} 0"))
                 #expect(metrics.body.contains("dovetail_calls_total{callee=\"payments\"}"))
             }
         }

@@ -84,4 +84,5 @@ async def main():
         print(json.dumps({"metric": metric, "value": value, "unit": unit}))
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
