@@ -111,6 +111,39 @@ extension IntegrationTests {
             #expect((Int(result.output.prefix { $0.isNumber }) ?? 0) > 20, "\(result.output)")
         }
 
+        @Test("An operator cancels an order's saga while the other node is away: it is on record, and turns back")
+        func cancelledSaga() async throws {
+            try await withShop { shop in
+                await shop.stop("payments")
+                let token = try await shop.token()
+                let placed = try await Curl.send(
+                    "POST", "\(shop.url)/api/orders", token: token, headers: ["Idempotency-Key: s-1"],
+                    body: #"{"lines":[{"productID":"dowel","quantity":1}]}"#)
+                let id = try #require(try placed.json["id"] as? String)
+                var saga = ""
+                for attempt in 0..<200 {
+                    let list = try await shop.command("sagas", "list")
+                    saga = list.output.split(separator: " ").first.map(String.init) ?? ""
+                    if list.output.contains("at charge payment") { break }
+                    #expect(attempt < 199, "\(list.all)")
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                let cancelled = try await shop.command("sagas", "cancel", saga, "--reason", "the customer called")
+                #expect(cancelled.status == 0, "\(cancelled.all)")
+                try await shop.start("payments")
+                let settled = try await shop.poll("/api/orders/\(id)", token: token) {
+                    try $0.json["status"] as? String != "pending"
+                }
+                #expect(try settled.json["reason"] as? String == "saga-cancelled")
+                let shown = try await shop.command("sagas", "show", saga)
+                #expect(shown.output.contains("operator cancel: done"), "\(shown.all)")
+                #expect(shown.output.contains("the customer called"))
+                let record = try await shop.command(
+                    "events", "tail", "--after", "0", "--no-follow", "--type", "$operator.saga-cancel")
+                #expect(record.output.contains("the customer called"), "\(record.all)")
+            }
+        }
+
         @Test("check, routes, events, sagas, status, openapi: each says what is there")
         func commands() async throws {
             try await withShop { shop in
