@@ -153,7 +153,10 @@ let package = Package(
         .executableTarget(
             name: "fuzz-inputs", dependencies: events, path: "Tests/Fuzz", swiftSettings: strict),
         .executableTarget(
-            name: "crash-subject", dependencies: events + ["DovetailSQLite", "SQLiteBinding"],
+            name: "crash-subject",
+            dependencies: events + [
+                "DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailSQLite", "SQLiteBinding",
+            ],
             path: "Tests/CrashSubject", swiftSettings: strict),
         tests("DovetailCoreTests", ["DovetailCore"]),
         tests("DovetailContractsTests", contracts + ["TestSupport"]),

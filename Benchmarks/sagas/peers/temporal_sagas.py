@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import resource
+import sys
 import time
 import uuid
 from datetime import timedelta
@@ -86,3 +87,6 @@ async def main():
 
 if __name__ == "__main__":
     asyncio.run(main())
+    # Its core does not always survive the interpreter's end.
+    sys.stdout.flush()
+    os._exit(0)
