@@ -47,7 +47,7 @@ struct Starting {
                         let draft = try Booking.draft(number * Starting.customers + customer)
                         let start = MonotonicTime.now
                         // The instance's id is made of the event's.
-                        let id = UniqueID.derived(from: "saga", "booking", draft.id.description).description
+                        let id = SagaRecord.id(of: "booking", startedBy: draft.id).description
                         async let ended: Void = ends.wait(for: id)
                         _ = try await log.publish([draft])
                         await ended

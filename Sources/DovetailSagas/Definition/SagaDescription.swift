@@ -165,13 +165,14 @@ extension Saga: AnySaga {
         }
     }
 
-    /// Takes an event in: starts an instance, and keeps it for those that wait, or will.
-    func receive(_ event: StoredEvent, now: Date, in transaction: Transaction) throws {
+    /// Takes an event in for the saga's owner: starts an instance, and keeps it for those that wait, or will. Throws ``SagaOwnershipLost`` if another owns it.
+    func receive(_ event: StoredEvent, owner: Int, now: Date, in transaction: Transaction) throws {
         let isWaitedFor = steps.contains {
             if case .wait(let wait) = $0.work { return wait.topic == event.type && wait.version == event.version }
             return false
         }
         if isWaitedFor {
+            try SagaJournal.requireOwnership(of: name, owner, in: transaction)
             _ = try SagaTables.deliver(
                 event.data, id: event.id.description, to: name, SagaAddress(topic: event.type, key: event.key),
                 at: now, in: transaction)
@@ -180,9 +181,9 @@ extension Saga: AnySaga {
         let state = String(decoding: try JSON.encode(try trigger.start(event)), as: UTF8.self)
         let record = begin(
             SagaBeginning(
-                id: .derived(from: "saga", name, event.id.description), state: state, parent: nil,
+                id: SagaRecord.id(of: name, startedBy: event.id), state: state, parent: nil,
                 correlationID: event.attributes.correlationID ?? event.id.description,
                 traceparent: event.attributes.traceparent, startedBy: event.id, now: now))
-        try SagaJournal.start(record, in: transaction)
+        try SagaJournal.start(record, owner: owner, in: transaction)
     }
 }

@@ -175,8 +175,13 @@ public struct SagaJournal: Sendable {
     }
 
     /// Starts an instance, unless it was started already: its id is the same each time.
-    static func start(_ record: SagaRecord, in transaction: Transaction) throws {
-        guard try SagaTables.insert(record, in: transaction) else { return }
+    ///
+    /// With `owner`, only if that owns the saga: otherwise it throws ``SagaOwnershipLost``.
+    static func start(_ record: SagaRecord, owner: Int? = nil, in transaction: Transaction) throws {
+        guard try SagaTables.insert(record, owner: owner, in: transaction) else {
+            if let owner { try requireOwnership(of: record.saga, owner, in: transaction) }
+            return
+        }
         try publish("$saga.started", record, in: transaction)
     }
 

@@ -82,6 +82,14 @@ public struct SagaRecord: Sendable, Codable {
         ]
     }
 
+    /// The id of the instance of a saga that an event starts: the same each time.
+    ///
+    /// It begins as the event's id does, with the time: instances that are under way at one time lie together in the index.
+    public static func id(of saga: String, startedBy event: UniqueID) -> UniqueID {
+        let hash = UniqueID.derived(from: "saga", saga, event.description)
+        return UniqueID(high: event.high & ~0xF000 | 0x8000, low: hash.low)
+    }
+
     /// The id of the child that the instance `parent` runs at `step`: the same each time.
     static func childID(of parent: UniqueID, at step: String) -> UniqueID {
         .derived(from: "saga child", parent.description, step)

@@ -49,22 +49,24 @@ enum SagaTables {
     private static let insertText = """
         INSERT INTO dovetail_saga_instances (id, saga, status, revision, epoch, progress, state, due_at, problem,
             parent, correlation_id, traceparent, started_by, started_at, updated_at)
-        VALUES (?, ?, ?, ?, COALESCE((SELECT epoch FROM dovetail_saga_owners WHERE saga = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?,
-            ?, ?)
+        SELECT ?, ?, ?, ?, epoch, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+        FROM (SELECT COALESCE(MAX(epoch), 0) AS epoch FROM dovetail_saga_owners WHERE saga = ?)
+        WHERE ? IS NULL OR epoch = ?
         ON CONFLICT (id) DO NOTHING
         """
 
-    /// Keeps a new instance, for the saga's owner; false if there is one of this id already.
-    static func insert(_ record: SagaRecord, in transaction: Transaction) throws -> Bool {
+    /// Keeps a new instance, for the saga's owner; false if there is one of this id already, or if the owner is not `owner`, where that is given.
+    static func insert(_ record: SagaRecord, owner: Int?, in transaction: Transaction) throws -> Bool {
         try transaction.execute(
             SQL(
                 text: insertText,
                 values: [
                     record.id.sqlValue, .text(record.saga), .text(record.status.rawValue),
-                    .integer(Int64(record.revision)), .text(record.saga), .text(record.progress.text),
-                    .text(record.state), record.dueAt.sqlValue, record.problem.sqlValue, record.parent.sqlValue,
+                    .integer(Int64(record.revision)), .text(record.progress.text), .text(record.state),
+                    record.dueAt.sqlValue, record.problem.sqlValue, record.parent.sqlValue,
                     .text(record.correlationID), record.traceparent.sqlValue, record.startedBy.sqlValue,
-                    record.startedAt.sqlValue, record.updatedAt.sqlValue,
+                    record.startedAt.sqlValue, record.updatedAt.sqlValue, .text(record.saga), owner.sqlValue,
+                    owner.sqlValue,
                 ])) == 1
     }
 

@@ -56,12 +56,12 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
         guard !saga.listensTo.isEmpty else { return }
         let (saga, clock) = (saga, clock)
         while true {
-            let scanned = place.withLock { $0.scanned }
+            let (epoch, scanned) = place.withLock { $0 }
             guard scanned < log.head else { return }
             let page = try await log.events(after: scanned, types: Set(saga.listensTo), limit: 256)
             // What was taken in before is known by its ids.
             try await log.transaction("saga \(saga.name)", as: .engine) { transaction in
-                for event in page.events { try saga.receive(event, now: clock.now(), in: transaction) }
+                for event in page.events { try saga.receive(event, owner: epoch, now: clock.now(), in: transaction) }
             }
             place.withLock { $0.scanned = page.scanned }
         }

@@ -87,12 +87,11 @@ final class SagaRunner<State: Wire>: Service {
 
     private func receive(_ event: StoredEvent, _ transaction: Transaction) throws {
         do {
-            try SagaJournal.requireOwnership(of: saga.name, epoch.withLock { $0 }, in: transaction)
-        } catch {
+            try saga.receive(event, owner: epoch.withLock { $0 }, now: clock.now(), in: transaction)
+        } catch let error as SagaOwnershipLost {
             lost.advance(to: 1)
             throw error
         }
-        try saga.receive(event, now: clock.now(), in: transaction)
     }
 
     /// Drops messages that nobody has waited for in their time, now and then.
