@@ -334,6 +334,49 @@ import Testing
         }
     }
 
+    @Test(
+        "A result that could not be written leaves its step in doubt: if it fails from then on, it is undone",
+        .timeLimit(.minutes(1)))
+    func unwrittenResult() async throws {
+        let node = try await TestNode()
+        let ledger = Ledger()
+        let flaky = FlakyLog(node.log)
+        let isAway = Mutex(false)
+        let saga = tripSaga().step("flight", policy: SagaPolicy(attempts: 2, backoff: .milliseconds(1))) {
+            state, context in
+            if isAway.withLock({ $0 }) { throw away }
+            try ledger.call("flight \(state.trip)", context)
+            flaky.failsCommits = true
+            isAway.withLock { $0 = true }
+        } undo: { state, context in
+            try ledger.call("undo flight \(state.trip)", context)
+        }
+        try await node.running(saga, on: flaky) {
+            try await node.publish([booked("7")])
+            await flaky.failed.wait()
+            flaky.failsCommits = false
+            try await node.wait { $0[.compensated] == 1 }
+            #expect(ledger.effects == ["flight 7", "undo flight 7"])
+        }
+    }
+
+    @Test("A signal to an instance under way is kept as long as that is", .timeLimit(.minutes(1)))
+    func signalsAreKept() async throws {
+        let node = try await TestNode()
+        let saga = tripSaga().pause("a day", for: .seconds(86_400)).decision("approve", into: \.approval)
+        try await node.running(saga) {
+            try await node.publish([booked("7")])
+            try await node.wait { $0[.running] == 1 }
+            let id = try await node.journal.instances()[0].id
+            try await node.journal.signal(id, "approve", Array("true".utf8))
+            try await node.journal.forgetMessages(of: "trip", before: .distantFuture)
+            let left = try await node.log.snapshot {
+                try $0.rows(String.self, "SELECT topic FROM dovetail_saga_messages")
+            }
+            #expect(left == ["$signal.approve"])
+        }
+    }
+
     @Test("A message that nobody has waited for in its time is dropped, one that is waited for is kept")
     func parkedMessagesExpire() async throws {
         let node = try await TestNode()

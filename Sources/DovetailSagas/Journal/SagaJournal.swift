@@ -161,7 +161,7 @@ public struct SagaJournal: Sendable {
         }
     }
 
-    /// Drops messages older than `date` that nobody waits for.
+    /// Drops messages older than `date` that nobody waits for; signals only once their instance has ended.
     func forgetMessages(of saga: String, before date: Date) async throws {
         _ = try await log.transaction("saga \(saga)", as: .engine) { transaction in
             try transaction.execute(
@@ -170,6 +170,9 @@ public struct SagaJournal: Sendable {
                     AND NOT EXISTS (SELECT 1 FROM dovetail_saga_waits w WHERE w.saga = dovetail_saga_messages.saga
                         AND w.topic = dovetail_saga_messages.topic
                         AND w.message_key = dovetail_saga_messages.message_key)
+                    AND (topic NOT LIKE '$signal.%' OR NOT EXISTS (SELECT 1 FROM dovetail_saga_instances i
+                        WHERE i.id = dovetail_saga_messages.message_key
+                            AND i.status NOT IN ('completed', 'compensated')))
                 """)
         }
     }

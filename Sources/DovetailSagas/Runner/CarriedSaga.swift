@@ -15,11 +15,12 @@ struct CarriedSaga<State: Wire> {
     private(set) var inFlight: Set<String> = []
     private var isWoken = true
 
-    /// The instance as it was found.
-    init(_ found: SagaRecord, _ worker: SagaWorker<State>, epoch: Int) {
+    /// The instance as it was found; `isInterrupted` if this owner was in the middle of it before, and could not write what came of that.
+    init(_ found: SagaRecord, _ worker: SagaWorker<State>, epoch: Int, isInterrupted: Bool) {
         self.worker = worker
         self.epoch = epoch
-        record = found.epoch == epoch ? found : worker.machine.resumed(found, now: worker.clock.now())
+        let isInterrupted = isInterrupted || found.epoch != epoch
+        record = isInterrupted ? worker.machine.resumed(found, now: worker.clock.now()) : found
         do {
             state = try JSON.decode(State.self, from: Array(found.state.utf8))
             unreadable = nil

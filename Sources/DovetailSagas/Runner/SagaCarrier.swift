@@ -79,7 +79,7 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
 
     private func carry(_ found: SagaRecord, _ moment: (SagaMoment) throws -> Void) async throws {
         let epoch = place.withLock { $0.epoch }
-        var carried = CarriedSaga(found, worker, epoch: epoch)
+        var carried = CarriedSaga(found, worker, epoch: epoch, isInterrupted: false)
         func write(_ commit: SagaCommit) async throws -> Bool {
             try moment(.beforeCommit)
             let result = try await journal.commit(saga.name, epoch: epoch, now: clock.now(), [commit]).first

@@ -25,6 +25,8 @@ final class SagaRunner<State: Wire>: Service {
     private let logger = Logger(label: "dovetail.sagas")
     private let epoch = Mutex(0)
     private let lost = Watermark(0)
+    /// Instances that could not be written when they were carried last.
+    private let interrupted = Mutex<Set<Int64>>([])
 
     init(
         _ saga: Saga<State>, log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps,
@@ -164,7 +166,9 @@ final class SagaRunner<State: Wire>: Service {
     /// Carries an instance on until it has ended, has to wait, or the task is cancelled.
     private func drive(_ found: SagaRecord, _ committer: SagaCommitter) async throws -> Turn {
         do {
-            return .driven(found.number, ended: try await carry(found, committer))
+            if let ended = try await carry(found, committer) { return .driven(found.number, ended: ended) }
+            _ = interrupted.withLock { $0.insert(found.number) }
+            return .driven(found.number, ended: false)
         } catch is CancellationError {
             return .driven(found.number, ended: false)
         } catch let error as SagaOwnershipLost {
@@ -174,20 +178,23 @@ final class SagaRunner<State: Wire>: Service {
             logger.error(
                 "a saga's transition was not written",
                 metadata: ["saga": "\(saga.name)", "id": "\(found.id)", "error": "\(error)"])
+            _ = interrupted.withLock { $0.insert(found.number) }
             try? await clock.sleep(clock.now().addingTimeInterval(1))
             return .driven(found.number, ended: false)
         }
     }
 
-    private func carry(_ found: SagaRecord, _ committer: SagaCommitter) async throws -> Bool {
-        var carried = CarriedSaga(found, worker, epoch: epoch.withLock { $0 })
+    /// True if nothing is left to do; nil if somebody else has changed the instance, which is then looked for anew.
+    private func carry(_ found: SagaRecord, _ committer: SagaCommitter) async throws -> Bool? {
+        let wasInterrupted = interrupted.withLock { $0.remove(found.number) != nil }
+        var carried = CarriedSaga(found, worker, epoch: epoch.withLock { $0 }, isInterrupted: wasInterrupted)
         return try await withThrowingTaskGroup(of: SagaWorker<State>.Result.self) { group in
             defer { group.cancelAll() }
             if let commit = try carried.intervention() {
-                guard try await write(commit, &carried, committer) else { return false }
+                guard try await write(commit, &carried, committer) else { return nil }
             }
             if let commit = carried.givingUp() {
-                guard try await write(commit, &carried, committer) else { return false }
+                guard try await write(commit, &carried, committer) else { return nil }
             }
             while let state = carried.state {
                 var next: SagaWorker<State>.Result?
@@ -204,7 +211,7 @@ final class SagaRunner<State: Wire>: Service {
                 }
                 guard let result = next else { break }
                 guard let commit = try carried.commit(result) else { continue }
-                guard try await write(commit, &carried, committer) else { return false }
+                guard try await write(commit, &carried, committer) else { return nil }
             }
             return carried.record.dueAt == nil
         }
