@@ -449,6 +449,7 @@ private final class TestNode: Sendable {
 /// A gate that is opened once.
 private final class Gate: Sendable {
     private let mark = Watermark(0)
+    var isOpen: Bool { mark.value > 0 }
     func open() { mark.advance(to: 1) }
     func wait() async { _ = try? await mark.wait(for: 1) }
 }
@@ -483,9 +484,16 @@ private enum Eternity {
 private final class FlakyLog: EventLog {
     let base: any EventLog
     let failed = Gate()
+    let failedRead = Gate()
     private let isFailing = Mutex(false)
+    private let isDeaf = Mutex(false)
 
     init(_ base: any EventLog) { self.base = base }
+
+    var failsReads: Bool {
+        get { isDeaf.withLock { $0 } }
+        set { isDeaf.withLock { $0 = newValue } }
+    }
 
     var failsCommits: Bool {
         get { isFailing.withLock { $0 } }
@@ -524,6 +532,10 @@ private final class FlakyLog: EventLog {
     }
     func waitForHead(beyond number: Int64) async throws -> Int64 { try await base.waitForHead(beyond: number) }
     func snapshot<Value: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> Value) async throws -> Value {
-        try await base.snapshot(body)
+        if failsReads {
+            failedRead.open()
+            throw LogError(.statement, "test", "the disk does not answer")
+        }
+        return try await base.snapshot(body)
     }
 }

@@ -43,7 +43,7 @@ struct SagaCommit: Sendable {
         move.record.epoch = epoch
         var lines = move.lines
         var cancelled = move.cancelledChildren
-        var listening = try listen(move.record, in: transaction)
+        var listening = try listen(move.record, insteadOf: before, in: transaction)
         var due = listening ? now : move.record.dueAt
         move.record.dueAt = due
         if try !SagaTables.update(
@@ -58,7 +58,7 @@ struct SagaCommit: Sendable {
             second.record.epoch = epoch
             lines += second.lines
             cancelled += second.cancelledChildren
-            listening = try listen(second.record, in: transaction)
+            listening = try listen(second.record, insteadOf: move.record, in: transaction)
             due = listening ? now : second.record.dueAt
             second.record.dueAt = due
             guard
@@ -91,7 +91,9 @@ struct SagaCommit: Sendable {
     }
 
     /// Keeps the table of waits as the instance's tasks are; true if what one of them waits for is there.
-    private func listen(_ record: SagaRecord, in transaction: Transaction) throws -> Bool {
+    private func listen(
+        _ record: SagaRecord, insteadOf before: SagaRecord, in transaction: Transaction
+    ) throws -> Bool {
         let was = Set(before.progress.tasks.filter(\.isListening).compactMap(\.awaits))
         let now = Set(record.progress.tasks.filter(\.isListening).compactMap(\.awaits))
         if was.isEmpty, now.isEmpty { return false }

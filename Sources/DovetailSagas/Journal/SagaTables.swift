@@ -167,6 +167,7 @@ enum SagaTables {
             UPDATE dovetail_saga_instances SET due_at = \(time) WHERE number IN (
                 SELECT number FROM dovetail_saga_waits
                 WHERE saga = \(saga) AND topic = \(address.topic) AND message_key = \(address.key))
+                AND status NOT IN ('completed', 'compensated')
             """)
         return true
     }

@@ -100,10 +100,21 @@ final class SagaRunner<State: Wire>: Service {
     private func sweep() async throws {
         while true {
             if saga.receivesMessages {
-                try await journal.forgetMessages(
-                    of: saga.name, before: clock.now().addingTimeInterval(-saga.keepsMessages.inSeconds))
+                let date = clock.now().addingTimeInterval(-saga.keepsMessages.inSeconds)
+                try await patiently { try await journal.forgetMessages(of: saga.name, before: date) }
             }
             try await clock.sleep(clock.now().addingTimeInterval(3600))
+        }
+    }
+
+    /// Does something with the log until it succeeds: a log that fails for a while must not leave instances behind. Throws when the log has stopped, or the task is cancelled.
+    private func patiently<Value>(_ body: () async throws -> Value) async throws -> Value {
+        while true {
+            do { return try await body() } catch let error as LogError where error.code != .stopped {
+                logger.error(
+                    "a saga's journal does not answer", metadata: ["saga": "\(saga.name)", "error": "\(error)"])
+                try await clock.sleep(clock.now().addingTimeInterval(1))
+            }
         }
     }
 
@@ -129,7 +140,9 @@ final class SagaRunner<State: Wire>: Service {
                 if queue.isEmpty, active.count < concurrency, hasMore {
                     lookedAt = clock.now()
                     let limit = 4 * concurrency + active.count
-                    let due = try await journal.due(saga.name, at: lookedAt, limit: limit)
+                    let due = try await patiently {
+                        try await journal.due(saga.name, at: lookedAt, limit: limit)
+                    }
                     hasMore = due.count == limit
                     queue = due.filter { !active.contains($0.number) }[...]
                 }
@@ -139,7 +152,7 @@ final class SagaRunner<State: Wire>: Service {
                 }
                 if !isWaiting, !hasMore {
                     isWaiting = true
-                    let next = try await journal.nextDue(saga.name, after: lookedAt)
+                    let next = try await patiently { try await journal.nextDue(saga.name, after: lookedAt) }
                     let until = min(next ?? .distantFuture, lookedAt.addingTimeInterval(60))
                     group.addTask { [seen] in
                         try await self.wakes.wait(beyond: seen, until: until, self.clock)
