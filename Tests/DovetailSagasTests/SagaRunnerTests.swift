@@ -360,6 +360,55 @@ import Testing
         }
     }
 
+    @Test("A log that cannot be read for a while leaves no instance behind either", .timeLimit(.minutes(1)))
+    func hiccupWhileLooking() async throws {
+        let node = try await TestNode()
+        let ledger = Ledger()
+        let flaky = FlakyLog(node.log)
+        try await node.running(tripSaga().calls(ledger, "flight"), on: flaky) {
+            flaky.failsReads = true
+            try await node.publish([booked("7")])
+            await flaky.failedRead.wait()
+            flaky.failsReads = false
+            try await node.wait { $0[.completed] == 1 }
+        }
+    }
+
+    @Test(
+        "A request that is answered in the commit with which a wait begins leaves nobody listening",
+        .timeLimit(.minutes(1)))
+    func noStaleWaits() async throws {
+        let node = try await TestNode()
+        let ledger = Ledger()
+        let (entered, release) = (Gate(), Gate())
+        // The wait's beginning is the commit that finds the request: its key is asked for in the middle of it.
+        let saga = tripSaga().calls(ledger, "flight").wait(
+            "payment", for: TripAPI().paid,
+            key: { state in
+                entered.open()
+                while !release.isOpen { Thread.sleep(forTimeInterval: 0.001) }
+                return state.trip
+            }, into: \.paid)
+        try await node.running(saga) {
+            try await node.publish([booked("7")])
+            await entered.wait()
+            let id = try await node.journal.instances()[0].id
+            try await node.journal.intervene(id, SagaIntervention(.cancel))
+            release.open()
+            try await node.wait { $0[.compensated] == 1 }
+            try await node.publish([paid("7"), booked("8")])
+            try await node.wait { $0[.running] == 1 }
+            while try await node.journal.instances()[0].progress.tasks.first?.isArmed != true {
+                try await Task.sleep(for: .milliseconds(2))
+            }
+            let rows = try await node.log.snapshot {
+                try $0.rows(Int.self, "SELECT number FROM dovetail_saga_waits ORDER BY number")
+            }
+            #expect(rows == [2])
+            #expect(ledger.effects == ["flight 7", "undo flight 7", "flight 8"])
+        }
+    }
+
     @Test("A signal to an instance under way is kept as long as that is", .timeLimit(.minutes(1)))
     func signalsAreKept() async throws {
         let node = try await TestNode()
