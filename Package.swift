@@ -154,15 +154,19 @@ let package = Package(
             path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
         .target(
             name: "Patterns", dependencies: umbrella + ["DovetailTesting"], path: "Examples/Patterns",
-            exclude: ["retention.yaml"],
-            packageAccess: false, swiftSettings: strict),
+            exclude: ["retention.yaml"], packageAccess: false, swiftSettings: strict),
         // Testing
-        library("DovetailTesting", events + ["DovetailCQRS"]),
+        library(
+            "DovetailTesting",
+            events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailMemory"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(
             name: "fuzz-inputs", dependencies: events, path: "Tests/Fuzz", swiftSettings: strict),
         .executableTarget(
-            name: "crash-subject", dependencies: events + ["DovetailSQLite", "SQLiteBinding"],
+            name: "crash-subject",
+            dependencies: events + [
+                "DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailSQLite", "SQLiteBinding",
+            ],
             path: "Tests/CrashSubject", swiftSettings: strict),
         tests("DovetailCoreTests", ["DovetailCore"]),
         tests("DovetailContractsTests", contracts + ["TestSupport"]),
@@ -170,7 +174,12 @@ let package = Package(
         tests("DovetailEventsTests", events + ["TestSupport"]),
         tests(
             "DovetailCQRSTests", events + ["DovetailCQRS", "DovetailMemory", "DovetailSQLite", "DovetailTesting"]),
-        tests("DovetailSagasTests", events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas"]),
+        tests(
+            "DovetailSagasTests",
+            events + [
+                "DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailMemory", "DovetailSQLite",
+                "DovetailTesting", "TestSupport",
+            ]),
         tests("DovetailModulesTests", modules + ["DovetailMemory"]),
         tests("DovetailHTTPTests", contracts + ["DovetailHTTP"]),
         tests(
@@ -201,6 +210,10 @@ let package = Package(
         .executableTarget(
             name: "cqrs-bench", dependencies: events + ["DovetailCQRS", "DovetailSQLite"], path: "Benchmarks/cqrs",
             exclude: ["peers"], swiftSettings: strict),
+        .executableTarget(
+            name: "sagas-bench",
+            dependencies: events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailSQLite"],
+            path: "Benchmarks/sagas", exclude: ["peers"], swiftSettings: strict),
         .executableTarget(
             name: "gateway-bench",
             dependencies: ["DovetailCore", "DovetailResilience", "DovetailGateway", lifecycle],

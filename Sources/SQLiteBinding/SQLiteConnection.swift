@@ -16,7 +16,13 @@ package final class SQLiteConnection {
     private let handle: OpaquePointer
     private let statementGuard = StatementGuard()
     private var lastFailure: SQLiteFailure?
-    private var statements: [Key: SQLiteStatement] = [:]
+    /// A place in the cache; empty while its statement runs.
+    private final class Slot {
+        var statement: SQLiteStatement?
+        init(_ statement: SQLiteStatement?) { self.statement = statement }
+    }
+
+    private var statements: [Key: Slot] = [:]
     private let walPages = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
 
     /// Opens the file, and makes it if it is not there. Throws ``SQLiteFailure``.
@@ -110,11 +116,11 @@ package final class SQLiteConnection {
     /// Executes a statement for `role`; returns how many rows it changed. Several statements at once may have no values.
     package func execute(_ sql: SQL, as role: StatementRole) throws -> Int {
         defer { statementGuard.role = .owner }
-        let (statement, rest) = try checkOut(sql, as: role)
+        let (statement, rest, slot) = try checkOut(sql, as: role)
         guard let statement else { return 0 }
         var changed = try execute(statement, sql)
         if rest.isEmpty {
-            checkIn(statement, sql, role)
+            checkIn(statement, slot, sql, role)
             return changed
         }
         guard sql.values.isEmpty else {
@@ -134,11 +140,11 @@ package final class SQLiteConnection {
     package func query(_ sql: SQL, as role: StatementRole, _ body: (borrowing SQLRow) throws -> Bool) throws {
         // A statement may be compiled anew when it is run next: the guard is asked again then, and must not take the owner for a module.
         defer { statementGuard.role = .owner }
-        let (statement, rest) = try checkOut(sql, as: role)
+        let (statement, rest, slot) = try checkOut(sql, as: role)
         guard let statement else { return }
         guard rest.isEmpty else { throw LogError(.statement, sql.text, "a query is one statement") }
         try bind(sql, to: statement)
-        defer { checkIn(statement, sql, role) }
+        defer { checkIn(statement, slot, sql, role) }
         while try translating(sql, { () throws(SQLiteFailure) in try statement.step() }) {
             if try !body(statement.row()) { break }
         }
@@ -213,17 +219,26 @@ package final class SQLiteConnection {
     /// A statement for this text, out of the cache while it runs: the same text inside its own rows gets another.
     private func checkOut(
         _ sql: SQL, as role: StatementRole
-    ) throws -> (statement: SQLiteStatement?, rest: String) {
+    ) throws -> (statement: SQLiteStatement?, rest: String, slot: Slot?) {
         statementGuard.role = role
-        if let statement = statements.removeValue(forKey: Key(role: role, text: sql.text)) { return (statement, "") }
-        return try translating(sql) { () throws(SQLiteFailure) in try compile(sql.text, as: role) }
+        let slot = statements[Key(role: role, text: sql.text)]
+        if let slot, let statement = slot.statement {
+            slot.statement = nil
+            return (statement, "", slot)
+        }
+        let (statement, rest) = try translating(sql) { () throws(SQLiteFailure) in try compile(sql.text, as: role) }
+        return (statement, rest, slot)
     }
 
-    private func checkIn(_ statement: SQLiteStatement, _ sql: SQL, _ role: StatementRole) {
+    private func checkIn(_ statement: SQLiteStatement, _ slot: Slot?, _ sql: SQL, _ role: StatementRole) {
         statement.clear()
+        if let slot {
+            slot.statement = statement
+            return
+        }
         // Texts are literals in a program and few; more than this are built at run time and not worth keeping.
         if statements.count >= 512 { statements.removeAll() }
-        statements[Key(role: role, text: sql.text)] = statement
+        statements[Key(role: role, text: sql.text)] = Slot(statement)
     }
 
     // MARK: The write-ahead log

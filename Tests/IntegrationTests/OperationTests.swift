@@ -111,6 +111,39 @@ extension IntegrationTests {
             #expect((Int(result.output.prefix { $0.isNumber }) ?? 0) > 20, "\(result.output)")
         }
 
+        @Test("An operator cancels an order's saga while the other node is away: it is on record, and turns back")
+        func cancelledSaga() async throws {
+            try await withShop { shop in
+                await shop.stop("payments")
+                let token = try await shop.token()
+                let placed = try await Curl.send(
+                    "POST", "\(shop.url)/api/orders", token: token, headers: ["Idempotency-Key: s-1"],
+                    body: #"{"lines":[{"productID":"dowel","quantity":1}]}"#)
+                let id = try #require(try placed.json["id"] as? String)
+                var saga = ""
+                for attempt in 0..<200 {
+                    let list = try await shop.command("sagas", "list")
+                    saga = list.output.split(separator: " ").first.map(String.init) ?? ""
+                    if list.output.contains("at charge payment") { break }
+                    #expect(attempt < 199, "\(list.all)")
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                let cancelled = try await shop.command("sagas", "cancel", saga, "--reason", "the customer called")
+                #expect(cancelled.status == 0, "\(cancelled.all)")
+                try await shop.start("payments")
+                let settled = try await shop.poll("/api/orders/\(id)", token: token) {
+                    try $0.json["status"] as? String != "pending"
+                }
+                #expect(try settled.json["reason"] as? String == "saga-cancelled")
+                let shown = try await shop.command("sagas", "show", saga)
+                #expect(shown.output.contains("operator cancel: done"), "\(shown.all)")
+                #expect(shown.output.contains("the customer called"))
+                let record = try await shop.command(
+                    "events", "tail", "--after", "0", "--no-follow", "--type", "$operator.saga-cancel")
+                #expect(record.output.contains("the customer called"), "\(record.all)")
+            }
+        }
+
         @Test("check, routes, events, sagas, status, openapi: each says what is there")
         func commands() async throws {
             try await withShop { shop in
@@ -159,6 +192,21 @@ extension IntegrationTests {
                 let saga = try #require(sagas.output.split(separator: " ").first)
                 let shown = try await shop.command("sagas", "show", String(saga))
                 #expect(shown.output.contains("reserve stock: done") || shown.output.contains("reserve stock"))
+                #expect(shown.output.contains("started: done"), "\(shown.all)")
+                // What has ended is left as it is, in words; what is no saga too.
+                for action in ["retry", "skip", "cancel", "compensate"] {
+                    let refused = try await shop.command("sagas", action, String(saga), "--reason", "try")
+                    #expect(refused.status != 0 && refused.all.contains("it has ended"), "\(refused.all)")
+                    #expect(try await shop.command("sagas", action, "nobody").all.contains("there is no saga 'nobody'"))
+                }
+                let signal = try await shop.command("sagas", "signal", String(saga), "approve", "true")
+                #expect(signal.status != 0 && signal.all.contains("has ended"), "\(signal.all)")
+                #expect(try await shop.command("sagas", "signal", String(saga), "approve", "{").all.contains("no JSON"))
+                let fit = try await shop.command("sagas", "check")
+                #expect(fit.status == 0 && fit.output.contains("0 of them would be stuck"), "\(fit.all)")
+                let diagram = try await shop.command("sagas", "diagram", "place-order")
+                #expect(diagram.output.hasPrefix("flowchart TD") && diagram.output.contains("charge payment"))
+                #expect(try await shop.command("sagas", "diagram", "nobody").status != 0)
                 let status = try await shop.command("status")
                 #expect(status.output.contains("view order_views"))
 
@@ -174,6 +222,7 @@ extension IntegrationTests {
                 let metrics = try await Curl.send(
                     "GET", "http://node/metrics", further: ["--unix-socket", "\(shop.folder.path)/data/admin.sock"])
                 #expect(metrics.body.contains("dovetail_gateway_requests_total"))
+                #expect(metrics.body.contains("dovetail_sagas{status=\"stuck\"} 0"))
                 #expect(metrics.body.contains("dovetail_calls_total{callee=\"payments\"}"))
             }
         }

@@ -25,6 +25,12 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation {
         return copy
     }
 
+    /// A statement that is executed so often that its text is made once; a `?` stands for each value.
+    package init(text: String, values: [SQLValue]) {
+        self.text = text
+        self.values = values
+    }
+
     public init(stringInterpolation: StringInterpolation) {
         text = stringInterpolation.text
         values = stringInterpolation.values

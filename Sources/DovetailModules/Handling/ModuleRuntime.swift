@@ -1,6 +1,7 @@
 import DovetailCQRS
 import DovetailCore
 import DovetailEvents
+import DovetailSagas
 import ServiceLifecycle
 
 /// A module at work on a node: its log, its commands, its read models.
@@ -12,10 +13,11 @@ package final class ModuleRuntime: Sendable {
     package let readModel: ReadModel
     let answers: Answers
     let scheduler: EventScheduler
+    private let wakeUps: SagaWakeUps
 
     package init(
         module: String, parts: ModuleParts, log: any EventLog, views: any Database, commands: CommandExecutor,
-        scheduler: EventScheduler? = nil
+        scheduler: EventScheduler? = nil, sagas: SagaWakeUps = SagaWakeUps()
     ) {
         self.module = module
         self.parts = parts
@@ -24,6 +26,7 @@ package final class ModuleRuntime: Sendable {
         readModel = ReadModel(parts.projections, from: log, in: views)
         answers = Answers(log: log)
         self.scheduler = scheduler ?? EventScheduler(log: log)
+        wakeUps = sagas
     }
 
     /// Makes the tables. Has to be done before the module answers or its ``services`` run.
@@ -40,6 +43,6 @@ package final class ModuleRuntime: Sendable {
     /// What runs as long as the node does, besides the bus: projections and sagas.
     package var services: [any Service] {
         (parts.projections.isEmpty ? [] : [readModel])
-            + parts.sagas.map { $0.runner(log: log, commands: commands, source: module) }
+            + parts.sagas.map { $0.runner(log: log, commands: commands, source: module, wakeUps: wakeUps) }
     }
 }

@@ -54,9 +54,11 @@ public struct ModuleBuilder<Provided: Contract> {
         parts.projections.append(projection)
     }
 
-    /// Runs a saga.
+    /// Runs a saga, and those that it has as children.
     public mutating func run<State>(_ saga: Saga<State>) {
-        parts.sagas.append(saga)
+        for saga in [saga] + saga.children where !parts.sagas.contains(where: { $0.name == saga.name }) {
+            parts.sagas.append(saga)
+        }
     }
 
     /// Keeps tables beside the log, for what has to change together with an event: each statement is executed once, in order. Steps are only ever added.

@@ -82,6 +82,10 @@ public struct AdminAPI: Contract {
     public let sagas = Endpoint.get("/sagas", SagaQuery.self, returns: SagaPage.self)
     /// One instance and its journal.
     public let saga = Endpoint.get("/sagas/{id}", ByID.self, returns: SagaDetail.self).fails(unknown)
+    /// Has an operator's intervention done to an instance; the instance's journal says what came of it.
+    public let interveneInSaga = Endpoint.post("/sagas/{id}/interventions", SagaRequest.self).fails(unknown, refused)
+    /// Gives an instance the signal that it waits for.
+    public let signalSaga = Endpoint.post("/sagas/{id}/signals/{name}", SagaSignal.self).fails(unknown, refused)
     /// The spans of a trace that this node has kept.
     public let trace = Endpoint.get("/traces/{id}", ByID.self, returns: Trace.self)
 
@@ -313,37 +317,6 @@ public struct AdminAPI: Contract {
         public var subscription: String
         /// The event's number in the log.
         public var position: Int64
-    }
-
-    /// Which instances of sagas.
-    public struct SagaQuery: Wire {
-        /// Of this saga only.
-        public var saga: String?
-        /// In this status only.
-        public var status: SagaStatus?
-        /// At most so many; 100 unless given.
-        public var limit: Int?
-
-        /// Instances of sagas.
-        public init(saga: String? = nil, status: SagaStatus? = nil, limit: Int? = nil) {
-            self.saga = saga
-            self.status = status
-            self.limit = limit
-        }
-    }
-
-    /// Instances of sagas.
-    public struct SagaPage: Wire {
-        /// The instances.
-        public var sagas: [SagaRecord]
-    }
-
-    /// An instance of a saga.
-    public struct SagaDetail: Wire {
-        /// Where it stands.
-        public var record: SagaRecord
-        /// What has happened.
-        public var journal: [SagaJournalEntry]
     }
 
     /// Spans.

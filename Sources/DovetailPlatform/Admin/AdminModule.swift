@@ -28,17 +28,7 @@ extension Module {
             admin.handleEvents(of: node)
             admin.handleProjections(of: node)
             admin.handleStreams(of: node)
-            admin.handle(\.sagas) { query, _ in
-                .init(
-                    sagas: try await journal.instances(
-                        saga: query.saga, status: query.status, limit: min(max(query.limit ?? 100, 1), 10_000)))
-            }
-            admin.handle(\.saga) { query, _ in
-                guard let id = UniqueID(query.id), let (record, entries) = try await journal.instance(id) else {
-                    throw AdminAPI.unknown("there is no saga '\(query.id)' on this node")
-                }
-                return .init(record: record, journal: entries)
-            }
+            admin.handleSagas(of: node, journal)
             admin.handle(\.trace) { query, _ in
                 guard let id = TraceID(query.id) else { throw AdminAPI.unknown("'\(query.id)' is no trace id") }
                 return .init(spans: node.telemetry.spans.spans(traceID: id))

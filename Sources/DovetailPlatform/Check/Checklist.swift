@@ -54,7 +54,9 @@ struct Checklist: Sendable {
         if let modules = names({ !$0.projections.isEmpty }) { present.append("CQRS, with read models: \(modules)") }
         for (name, parts) in catalog.looked {
             for saga in parts.sagas.map(\.description) {
-                present.append("saga: \(name) runs '\(saga.name)', \(saga.steps.count) steps, on \(saga.startedBy)")
+                present.append(
+                    "saga: \(name) runs '\(saga.name)', \(saga.steps.count) steps, on \(saga.startedBy ?? "another saga")"
+                )
             }
         }
         return item("Integration patterns chosen", present: present, missing: [])

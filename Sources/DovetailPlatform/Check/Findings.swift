@@ -84,7 +84,7 @@ struct Findings: Sendable {
     private var sagas: [CheckReport.Finding] {
         catalog.looked.flatMap { name, parts in
             parts.sagas.map(\.description).flatMap { saga in
-                let before = saga.steps.filter { !$0.isAfterPivot && !$0.isPause }
+                let before = saga.steps.filter { !$0.isAfterPivot && [.action, .child].contains($0.kind) }
                 // After the last step before the pivot nothing can fail for good any more, but it may itself be in doubt.
                 var findings = before.filter { !$0.canBeUndone && before.count > 1 }.map {
                     warning(

@@ -4,7 +4,6 @@ import DovetailCore
 import DovetailEvents
 import DovetailModules
 import DovetailObservability
-import DovetailSagas
 import Foundation
 
 /// The options of the commands that ask a running node.
@@ -130,77 +129,6 @@ struct EventsCommand<Program: Platform>: AsyncParsableCommand {
     }
 }
 
-/// `sagas`: what the sagas of a node are at.
-struct SagasCommand<Program: Platform>: AsyncParsableCommand {
-    static var configuration: CommandConfiguration {
-        CommandConfiguration(
-            commandName: "sagas", abstract: "Shows what the sagas of a node are at.",
-            subcommands: [List.self, Show.self])
-    }
-
-    struct List: AsyncParsableCommand {
-        static var configuration: CommandConfiguration {
-            CommandConfiguration(commandName: "list", abstract: "Lists instances, the youngest first.")
-        }
-
-        @OptionGroup var node: NodeOptions
-
-        @Option(help: "Only in this status: \(SagaStatus.allCases.map(\.rawValue).joined(separator: ", ")).")
-        var status: SagaStatus?
-
-        @Option(help: "Only of this saga.")
-        var saga: String?
-
-        @Option(help: "At most so many.")
-        var limit = 20
-
-        func run() async throws {
-            let query = self
-            try await node.ask(Program.modules) { admin in
-                let page = try await admin.sagas(.init(saga: query.saga, status: query.status, limit: query.limit))
-                for record in page.sagas {
-                    if query.node.json {
-                        say(String(decoding: try JSON.encode(record), as: UTF8.self))
-                    } else {
-                        say("\(record.id)  \(record.startedAt.clock)  \(record.saga)  \(record.status.rawValue)")
-                    }
-                }
-                if page.sagas.isEmpty, !query.node.json { say("no sagas") }
-            }
-        }
-    }
-
-    struct Show: AsyncParsableCommand {
-        static var configuration: CommandConfiguration {
-            CommandConfiguration(commandName: "show", abstract: "Shows an instance and its journal.")
-        }
-
-        @OptionGroup var node: NodeOptions
-
-        @Argument(help: "The instance's id, as `sagas list` prints it.")
-        var id: String
-
-        func run() async throws {
-            let (id, json) = (id, node.json)
-            try await node.ask(Program.modules) { admin in
-                let detail = try await admin.saga(.init(id: id))
-                if json { return say(String(decoding: try JSON.encode(detail), as: UTF8.self)) }
-                say("\(detail.record.saga) \(detail.record.id): \(detail.record.status.rawValue)")
-                say("correlation \(detail.record.correlationID)")
-                for entry in detail.journal {
-                    let attempt = entry.attempt > 1 ? " (attempt \(entry.attempt))" : ""
-                    let detail = entry.detail.map { "  \($0)" } ?? ""
-                    say(
-                        "  \(entry.finishedAt.clock)  \(entry.kind.rawValue) \(entry.step): \(entry.outcome.rawValue)\(attempt)\(detail)"
-                    )
-                }
-            }
-        }
-    }
-}
-
-extension SagaStatus: ExpressibleByArgument {}
-
 /// `trace`: one flow through all nodes.
 struct TraceCommand<Program: Platform>: AsyncParsableCommand {
     static var configuration: CommandConfiguration {
@@ -260,7 +188,10 @@ struct StatusCommand<Program: Platform>: AsyncParsableCommand {
             for name in status.retention.forgotten {
                 say("subscription \(name): known to the log, not to this program; see `events forget`")
             }
-            for (state, count) in status.sagas.sorted(by: { $0.key < $1.key }) { say("sagas \(state): \(count)") }
+            for (state, count) in status.sagas.sorted(by: { $0.key < $1.key }) {
+                let hint = state == "stuck" ? "; see `sagas list --status stuck`" : ""
+                say("sagas \(state): \(count)\(hint)")
+            }
             for calls in status.calls {
                 say(
                     "calls to \(calls.callee): \(calls.calls), \(calls.failed) failed, \(calls.retries) retries, circuit opened \(calls.circuitOpenings) times"

@@ -24,8 +24,10 @@ struct FeedPlan {
                     Listener(module: module, part: "the read model '\(projection.name)'", topic: TopicPattern($0))
                 }
             }
-                + parts.sagas.map(\.description).map {
-                    Listener(module: module, part: "the saga '\($0.name)'", topic: TopicPattern($0.startedBy))
+                + parts.sagas.map(\.description).flatMap { saga in
+                    saga.topics.map {
+                        Listener(module: module, part: "the saga '\(saga.name)'", topic: TopicPattern($0))
+                    }
                 }
                 + parts.subscriptions.flatMap { subscription in
                     subscription.topics.map {

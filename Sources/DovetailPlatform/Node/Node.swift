@@ -36,6 +36,7 @@ package struct Node: Sendable {
     let runtimes: [ModuleRuntime]
     let bus: EventBus
     let scheduler: EventScheduler
+    let sagaWakeUps: SagaWakeUps
     let retention: Retention
     /// Who needs events besides the durable subscriptions that the log knows itself.
     let holds: @Sendable () async throws -> [RetentionHold]
@@ -71,11 +72,13 @@ package struct Node: Sendable {
             let environment = ModuleEnvironment { directory.callee(for: $0) }
             let scheduler = EventScheduler(log: store.log)
             try await scheduler.prepare()
+            let sagaWakeUps = SagaWakeUps()
             var runtimes: [ModuleRuntime] = []
             for module in modules where placement.modules.contains(module.name) {
                 let runtime = ModuleRuntime(
                     module: module.name, parts: module.assemble(in: environment), log: store.log,
-                    views: try store.views(module: module.name), commands: commands, scheduler: scheduler)
+                    views: try store.views(module: module.name), commands: commands, scheduler: scheduler,
+                    sagas: sagaWakeUps)
                 if let finding = runtime.parts.contracts.flatMap(\.findings).first(where: { $0.severity == .error }) {
                     throw PlatformError("\(finding.place): \(finding.message)")
                 }
@@ -133,7 +136,8 @@ package struct Node: Sendable {
             }
             return Node(
                 name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes, bus: bus,
-                scheduler: scheduler, retention: retention, holds: holds, feeds: feeds, table: served,
+                scheduler: scheduler, sagaWakeUps: sagaWakeUps, retention: retention, holds: holds, feeds: feeds,
+                table: served,
                 telemetry: telemetry,
                 policies: policies,
                 transports: directory.transports,

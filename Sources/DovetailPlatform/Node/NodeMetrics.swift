@@ -5,12 +5,15 @@ import DovetailModules
 import DovetailObservability
 import DovetailResilience
 import DovetailSQLite
+import DovetailSagas
 import HTTPTypes
 
 extension Node {
     /// The node's metrics in Prometheus' text format.
     func metrics() async -> RawResponse {
-        var families = callFamilies + logFamilies + storeFamilies + messagingFamilies + (await subscriptionFamilies)
+        var families =
+            callFamilies + logFamilies + storeFamilies + messagingFamilies + (await subscriptionFamilies)
+            + (await sagaFamilies)
         if let gateway { families += await gateway.metrics().families }
         return RawResponse(
             status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
@@ -116,6 +119,21 @@ extension Node {
                 family("dovetail_subscription_dead_letters", "Events that a subscription gave up on.") {
                     Double($0.deadLetters)
                 },
+            ]
+        }
+    }
+
+    private var sagaFamilies: [PrometheusFamily] {
+        get async {
+            let counts = (try? await SagaJournal(log: store.log).counts()) ?? [:]
+            return [
+                PrometheusFamily(
+                    name: "dovetail_sagas",
+                    help: "Instances of sagas, by status; those that are stuck need an operator.",
+                    kind: .gauge,
+                    samples: SagaStatus.allCases.map {
+                        .init(labels: [("status", $0.rawValue)], value: Double(counts[$0] ?? 0))
+                    })
             ]
         }
     }

@@ -1,54 +1,189 @@
 import DovetailCQRS
+import DovetailContracts
+import DovetailCore
 import DovetailEvents
+import Foundation
 import ServiceLifecycle
 
 /// What a document or a check needs to know of a saga.
 public struct SagaDescription: Sendable, Codable {
     /// One step.
     public struct Step: Sendable, Codable {
+        /// What the step does.
+        public enum Kind: String, Sendable, Codable {
+            /// It calls.
+            case action
+            /// It sleeps.
+            case pause
+            /// It waits for an event.
+            case event
+            /// It waits for a person.
+            case decision
+            /// It runs another saga.
+            case child
+        }
+
         /// The step's name.
         public var name: String
+        /// What it does.
+        public var kind: Kind
+        /// The topic it waits for, or the saga it runs.
+        public var of: String?
         /// Whether it says how it is undone.
         public var canBeUndone: Bool
-        /// Whether it is only a pause.
-        public var isPause: Bool
         /// Whether it comes after the point of no return.
         public var isAfterPivot: Bool
     }
 
     /// The saga's name.
     public var name: String
-    /// The topic that starts an instance.
-    public var startedBy: String
+    /// The topic that starts an instance; nil if another saga does.
+    public var startedBy: String?
+    /// The topics that it listens to: the one that starts it, and those that it waits for.
+    public var topics: [String]
     /// The steps, in order.
     public var steps: [Step]
+    /// The steps' places, by their names: stages one after the other, branches beside each other, steps of a branch in order.
+    public var stages: [[[String]]]
     /// Whether it says what follows when everything was undone.
     public var concludes: Bool
 }
 
+/// What a new instance begins with.
+public struct SagaBeginning: Sendable {
+    var id: UniqueID
+    var state: String
+    var parent: String?
+    var correlationID: String
+    var traceparent: String?
+    var startedBy: UniqueID
+    var now: Date
+}
+
 /// A ``Saga`` whose state is not known here.
 public protocol AnySaga: Sendable {
+    /// The durable name.
+    var name: String { get }
+
     /// What a document needs to know of it.
     var description: SagaDescription { get }
 
+    /// The sagas that it runs as children, and theirs.
+    var children: [any AnySaga] { get }
+
     /// What carries its instances on `log`; commands go through `commands`, events are published for `source`.
-    func runner(log: any EventLog, commands: CommandExecutor, source: String) -> any Service
+    func runner(
+        log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps
+    ) -> any Service
+
+    /// What carries its instances when told to, for tests.
+    func carrier(log: any EventLog, commands: CommandExecutor, source: String, clock: SagaClock) -> any SagaCarrier
+
+    /// Why the instance cannot go on under this definition; nil if it can. See ``SagaFit``.
+    func misfit(of record: SagaRecord) -> String?
+
+    /// Why an intervention on the instance would be refused; nil if it would be carried out.
+    func refusal(of intervention: SagaIntervention, on record: SagaRecord) -> String?
+
+    /// A new instance.
+    func begin(_ beginning: SagaBeginning) -> SagaRecord
+
+    /// Whether it has nothing that could be refused: its pivot comes first.
+    var beginsWithPivot: Bool { get }
 }
 
 extension Saga: AnySaga {
     public var description: SagaDescription {
-        SagaDescription(
-            name: name, startedBy: trigger.type,
+        let plan = plan
+        return SagaDescription(
+            name: name, startedBy: trigger?.type, topics: listensTo,
             steps: steps.enumerated().map { index, step in
-                var isPause = false
-                if case .pause = step.work { isPause = true }
+                var kind = SagaDescription.Step.Kind.action
+                var of: String?
+                switch step.work {
+                case .action: break
+                case .timer: kind = .pause
+                case .wait(let wait):
+                    kind = wait.version == nil ? .decision : .event
+                    of = wait.version == nil ? step.name : wait.topic
+                case .child(let child):
+                    kind = .child
+                    of = child.saga.name
+                }
                 return .init(
-                    name: step.name, canBeUndone: step.undo != nil, isPause: isPause,
-                    isAfterPivot: pivotIndex.map { index >= $0 } ?? false)
-            }, concludes: compensated != nil)
+                    name: step.name, kind: kind, of: of, canBeUndone: step.undo != nil,
+                    isAfterPivot: plan.isAfterPivot(index))
+            }, stages: stages.map { $0.map { $0.map { steps[$0].name } } }, concludes: compensated != nil)
     }
 
-    public func runner(log: any EventLog, commands: CommandExecutor, source: String) -> any Service {
-        SagaRunner(self, log: log, commands: commands, source: source)
+    public var beginsWithPivot: Bool { pivotStage == 0 }
+
+    public var children: [any AnySaga] {
+        steps.flatMap { step -> [any AnySaga] in
+            if case .child(let child) = step.work { return [child.saga] + child.saga.children }
+            return []
+        }
+    }
+
+    public func runner(
+        log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps
+    ) -> any Service {
+        SagaRunner(self, log: log, commands: commands, source: source, wakeUps: wakeUps)
+    }
+
+    public func carrier(
+        log: any EventLog, commands: CommandExecutor, source: String, clock: SagaClock
+    ) -> any SagaCarrier {
+        ManualSagaCarrier(self, log: log, commands: commands, source: source, clock: clock)
+    }
+
+    public func refusal(of intervention: SagaIntervention, on record: SagaRecord) -> String? {
+        SagaMachine(plan: plan).refusal(of: intervention, on: record)
+    }
+
+    public func begin(_ beginning: SagaBeginning) -> SagaRecord {
+        let record = SagaRecord(
+            id: beginning.id, saga: name, status: .running, state: beginning.state, dueAt: beginning.now,
+            parent: beginning.parent, correlationID: beginning.correlationID, traceparent: beginning.traceparent,
+            startedBy: beginning.startedBy, startedAt: beginning.now, updatedAt: beginning.now)
+        return SagaMachine(plan: plan).begin(record, now: beginning.now)
+    }
+
+    /// The topics that the saga's reader wants.
+    var listensTo: [String] {
+        let waited = steps.compactMap { step -> String? in
+            if case .wait(let wait) = step.work, wait.version != nil { return wait.topic }
+            return nil
+        }
+        return Array(Set(waited + [trigger?.type].compactMap { $0 })).sorted()
+    }
+
+    var receivesMessages: Bool {
+        steps.contains {
+            if case .action = $0.work { return false }
+            return true
+        }
+    }
+
+    /// Takes an event in for the saga's owner: starts an instance, and keeps it for those that wait, or will. Throws ``SagaOwnershipLost`` if another owns it.
+    func receive(_ event: StoredEvent, owner: Int, now: Date, in transaction: Transaction) throws {
+        let isWaitedFor = steps.contains {
+            if case .wait(let wait) = $0.work { return wait.topic == event.type && wait.version == event.version }
+            return false
+        }
+        if isWaitedFor {
+            try SagaJournal.requireOwnership(of: name, owner, in: transaction)
+            _ = try SagaTables.deliver(
+                event.data, id: event.id.description, to: name, SagaAddress(topic: event.type, key: event.key),
+                at: now, in: transaction)
+        }
+        guard let trigger, trigger.type == event.type, trigger.version == event.version else { return }
+        let state = String(decoding: try JSON.encode(try trigger.start(event)), as: UTF8.self)
+        let record = begin(
+            SagaBeginning(
+                id: SagaRecord.id(of: name, startedBy: event.id), state: state, parent: nil,
+                correlationID: event.attributes.correlationID ?? event.id.description,
+                traceparent: event.attributes.traceparent, startedBy: event.id, now: now))
+        try SagaJournal.start(record, owner: owner, in: transaction)
     }
 }

@@ -5,7 +5,7 @@ import Foundation
 
 /// The saga tables in a log's database: instances and their journals, each transition one transaction.
 public struct SagaJournal: Sendable {
-    private let log: any EventLog
+    let log: any EventLog
 
     /// The journal in `log`.
     public init(log: any EventLog) {
@@ -14,66 +14,23 @@ public struct SagaJournal: Sendable {
 
     /// Makes the tables.
     public func prepare() async throws {
-        try await log.migrate(
-            Migrations(
-                owner: "dovetail.sagas",
-                steps: [
-                    """
-                    CREATE TABLE dovetail_sagas (
-                        id TEXT PRIMARY KEY, saga TEXT NOT NULL, status TEXT NOT NULL, step BIGINT NOT NULL,
-                        attempts BIGINT NOT NULL, in_doubt BIGINT NOT NULL, state TEXT NOT NULL, due_at BIGINT NOT NULL,
-                        problem TEXT, correlation_id TEXT NOT NULL, traceparent TEXT, started_by TEXT NOT NULL,
-                        started_at BIGINT NOT NULL, updated_at BIGINT NOT NULL)
-                    """,
-                    """
-                    CREATE INDEX dovetail_sagas_due ON dovetail_sagas (due_at)
-                        WHERE status IN ('running', 'compensating')
-                    """,
-                    """
-                    CREATE TABLE dovetail_saga_journal (
-                        id TEXT NOT NULL, sequence BIGINT NOT NULL, step TEXT NOT NULL, kind TEXT NOT NULL,
-                        outcome TEXT NOT NULL, attempt BIGINT NOT NULL, detail TEXT, started_at BIGINT NOT NULL,
-                        finished_at BIGINT NOT NULL, PRIMARY KEY (id, sequence))
-                    """,
-                ]))
+        try await log.migrate(SagaTables.migrations)
     }
 
-    /// The instances of a saga that are due at `time` and not final, the longest due first.
-    func due(_ saga: String, at time: Date, limit: Int) async throws -> [SagaRecord] {
-        try await log.snapshot { snapshot in
-            try snapshot.rows(
-                SagaRecord.self,
-                """
-                SELECT * FROM dovetail_sagas
-                WHERE status IN ('running', 'compensating') AND saga = \(saga) AND due_at <= \(time)
-                ORDER BY due_at LIMIT \(limit)
-                """)
-        }
-    }
+    // MARK: Looking
 
-    /// When the next instance of a saga is due after `time`.
-    func nextDue(_ saga: String, after time: Date) async throws -> Date? {
+    /// Instances, the youngest first; of one saga and in one status, if given, and older than the one of number `before`.
+    public func instances(
+        saga: String? = nil, status: SagaStatus? = nil, before number: Int64? = nil, limit: Int = 100
+    ) async throws -> [SagaRecord] {
         try await log.snapshot { snapshot in
-            try snapshot.row(
-                Date?.self,
+            try SagaTables.instances(
                 """
-                SELECT MIN(due_at) FROM dovetail_sagas
-                WHERE status IN ('running', 'compensating') AND saga = \(saga) AND due_at > \(time)
-                """) ?? nil
-        }
-    }
-
-    /// Instances, the youngest first; of one saga and in one status, if given.
-    public func instances(saga: String? = nil, status: SagaStatus? = nil, limit: Int = 100) async throws -> [SagaRecord]
-    {
-        try await log.snapshot { snapshot in
-            try snapshot.rows(
-                SagaRecord.self,
-                """
-                SELECT * FROM dovetail_sagas
+                SELECT \(SagaTables.columns) FROM dovetail_saga_instances
                 WHERE (\(saga) IS NULL OR saga = \(saga)) AND (\(status?.rawValue) IS NULL OR status = \(status?.rawValue))
-                ORDER BY started_at DESC LIMIT \(limit)
-                """)
+                    AND (\(number) IS NULL OR number < \(number))
+                ORDER BY number DESC LIMIT \(limit)
+                """, in: snapshot)
         }
     }
 
@@ -82,7 +39,7 @@ public struct SagaJournal: Sendable {
         struct Row: Decodable { var status: SagaStatus, count: Int }
         return try await log.snapshot { snapshot in
             let rows = try snapshot.rows(
-                Row.self, "SELECT status, COUNT(*) AS count FROM dovetail_sagas GROUP BY status")
+                Row.self, "SELECT status, COUNT(*) AS count FROM dovetail_saga_instances GROUP BY status")
             return Dictionary(rows.map { ($0.status, $0.count) }, uniquingKeysWith: +)
         }
     }
@@ -90,71 +47,145 @@ public struct SagaJournal: Sendable {
     /// An instance and its journal; nil if there is none of this id.
     public func instance(_ id: UniqueID) async throws -> (SagaRecord, [SagaJournalEntry])? {
         try await log.snapshot { snapshot in
-            guard let record = try snapshot.row(SagaRecord.self, "SELECT * FROM dovetail_sagas WHERE id = \(id)") else {
-                return nil
+            guard let record = try SagaTables.instance(id, in: snapshot) else { return nil }
+            let lines = try snapshot.rows(
+                SagaJournalEntry.self,
+                "SELECT * FROM dovetail_saga_lines WHERE number = \(record.number) ORDER BY sequence")
+            // Beginning and end are the instance's own; they are not written twice.
+            return (record, record.firstLine + lines + record.lastLine)
+        }
+    }
+
+    // MARK: Operating
+
+    /// Asks for an intervention, which the saga's owner carries out between two of the instance's steps; durable, and on record, when it returns.
+    ///
+    /// The instance's journal says what came of it. Throws ``SagaRefusal`` if there is no such instance, if it has ended, or if it has not yet done what was asked before.
+    public func intervene(_ id: UniqueID, _ intervention: SagaIntervention, now: Date = Date()) async throws {
+        let text = String(decoding: try JSON.encode(intervention), as: UTF8.self)
+        try await log.transaction("intervene", as: .engine) { transaction in
+            guard let record = try SagaTables.instance(id, in: transaction) else {
+                throw SagaRefusal(
+                    description: "there is no saga '\(id)' on this node; `sagas list` shows those there are")
             }
-            let entries = try snapshot.rows(
-                SagaJournalEntry.self, "SELECT * FROM dovetail_saga_journal WHERE id = \(id) ORDER BY sequence")
-            return (record, entries)
-        }
-    }
-
-    /// Starts an instance, unless this event has already started it.
-    static func start(_ record: SagaRecord, in transaction: Transaction) throws {
-        let inserted = try transaction.execute(
-            """
-            INSERT INTO dovetail_sagas (id, saga, status, step, attempts, in_doubt, state, due_at, problem, correlation_id,
-                traceparent, started_by, started_at, updated_at)
-            VALUES (\(record.id), \(record.saga), \(record.status.rawValue), \(record.step), \(record.attempts),
-                \(record.inDoubt), \(record.state), \(record.dueAt), \(record.problem), \(record.correlationID),
-                \(record.traceparent), \(record.startedBy), \(record.startedAt), \(record.updatedAt))
-            ON CONFLICT (id) DO NOTHING
-            """)
-        guard inserted == 1 else { return }
-        try note(
-            SagaJournalEntry(
-                sequence: 1, step: "", kind: .started, outcome: .done, attempt: 1, detail: nil,
-                startedAt: record.startedAt, finishedAt: record.startedAt), of: record.id, in: transaction)
-        try publish("$saga.started", record, in: transaction)
-    }
-
-    /// Takes over a saga's instances from an earlier process: whether it was in the middle of a step's attempt is not known.
-    func takeOver(_ saga: String) async throws {
-        _ = try await log.transaction("saga \(saga)", as: .engine) { transaction in
+            guard !record.status.hasEnded else {
+                throw SagaRefusal(description: "the saga \(id) has ended, \(record.status.rawValue)")
+            }
+            guard record.request == nil else {
+                throw SagaRefusal(
+                    description:
+                        "the saga \(id) has not yet done what was asked of it before; wait until its present step is over"
+                )
+            }
             try transaction.execute(
-                "UPDATE dovetail_sagas SET in_doubt = 1 WHERE saga = \(saga) AND status = 'running'")
+                "UPDATE dovetail_saga_instances SET request = \(text), due_at = \(now) WHERE number = \(record.number)")
+            try transaction.append(Append(events: [try intervention.draft(of: record)]))
         }
     }
 
-    /// Writes a transition: the instance as it is now, and the line that tells what happened. Both or neither.
-    func commit(_ record: SagaRecord, _ entries: [SagaJournalEntry]) async throws {
-        try await log.transaction("saga \(record.saga)", as: .engine) { transaction in
+    /// Gives an instance the signal that one of its decisions waits for, or will wait for; durable, and on record, when it returns.
+    ///
+    /// `value` is JSON. A signal that was given already is not given again. Throws ``SagaRefusal`` if there is no such instance, or it has ended.
+    public func signal(_ id: UniqueID, _ name: String, _ value: [UInt8], now: Date = Date()) async throws {
+        try await log.transaction("signal", as: .engine) { transaction in
+            guard let record = try SagaTables.instance(id, in: transaction) else {
+                throw SagaRefusal(
+                    description: "there is no saga '\(id)' on this node; `sagas list` shows those there are")
+            }
+            guard !record.status.hasEnded else {
+                throw SagaRefusal(description: "the saga \(id) has ended, \(record.status.rawValue)")
+            }
+            let isNew = try SagaTables.deliver(
+                value, id: id.description, to: record.saga,
+                SagaAddress(topic: SagaMessage.signal(name), key: id.description), at: now, in: transaction)
+            guard isNew else { throw SagaRefusal(description: "the saga \(id) was given the signal '\(name)' already") }
+            let note = SagaIntervention.Record(action: "signal", saga: record.saga, id: id, step: name)
+            try transaction.append(Append(events: [try note.draft()]))
+        }
+    }
+
+    // MARK: Owning
+
+    /// Takes a saga over from whoever owned it; what an earlier owner still writes is refused. Returns the ownership's number.
+    func takeOver(_ saga: String) async throws -> Int {
+        try await log.transaction("saga \(saga)", as: .engine) { transaction in
             try transaction.execute(
                 """
-                UPDATE dovetail_sagas SET status = \(record.status.rawValue), step = \(record.step),
-                    attempts = \(record.attempts), in_doubt = \(record.inDoubt), state = \(record.state),
-                    due_at = \(record.dueAt), problem = \(record.problem), updated_at = \(record.updatedAt)
-                WHERE id = \(record.id)
+                INSERT INTO dovetail_saga_owners (saga, epoch) VALUES (\(saga), 1)
+                ON CONFLICT (saga) DO UPDATE SET epoch = dovetail_saga_owners.epoch + 1
                 """)
-            let last =
-                try transaction.row(
-                    Int.self, "SELECT COUNT(*) FROM dovetail_saga_journal WHERE id = \(record.id)") ?? 0
-            for (index, entry) in entries.enumerated() {
-                var numbered = entry
-                numbered.sequence = last + index + 1
-                try Self.note(numbered, of: record.id, in: transaction)
-            }
-            if record.status.isFinal { try Self.publish("$saga.\(record.status.rawValue)", record, in: transaction) }
+            return try transaction.row(Int.self, "SELECT epoch FROM dovetail_saga_owners WHERE saga = \(saga)") ?? 1
         }
     }
 
-    private static func note(_ entry: SagaJournalEntry, of id: UniqueID, in transaction: Transaction) throws {
-        try transaction.execute(
-            """
-            INSERT INTO dovetail_saga_journal (id, sequence, step, kind, outcome, attempt, detail, started_at, finished_at)
-            VALUES (\(id), \(entry.sequence), \(entry.step), \(entry.kind.rawValue), \(entry.outcome.rawValue),
-                \(entry.attempt), \(entry.detail), \(entry.startedAt), \(entry.finishedAt))
-            """)
+    /// Throws ``SagaOwnershipLost`` unless `epoch` owns the saga.
+    static func requireOwnership(of saga: String, _ epoch: Int, in transaction: Transaction) throws {
+        let owner = try transaction.row(Int.self, "SELECT epoch FROM dovetail_saga_owners WHERE saga = \(saga)")
+        guard owner == epoch else { throw SagaOwnershipLost(saga: saga) }
+    }
+
+    // MARK: Carrying
+
+    /// The instances of a saga that are due at `time`, the longest due first.
+    func due(_ saga: String, at time: Date, limit: Int) async throws -> [SagaRecord] {
+        try await log.snapshot { snapshot in
+            try SagaTables.instances(
+                """
+                SELECT \(SagaTables.columns) FROM dovetail_saga_instances WHERE saga = \(saga) AND due_at <= \(time)
+                ORDER BY due_at LIMIT \(limit)
+                """, in: snapshot)
+        }
+    }
+
+    /// When the next instance of a saga is due after `time`.
+    func nextDue(_ saga: String, after time: Date) async throws -> Date? {
+        try await log.snapshot { snapshot in
+            try snapshot.row(
+                Date?.self,
+                "SELECT MIN(due_at) FROM dovetail_saga_instances WHERE saga = \(saga) AND due_at > \(time)") ?? nil
+        }
+    }
+
+    /// The message that a wait has not taken yet, if one is there.
+    func message(for record: SagaRecord, at address: SagaAddress) async throws -> (number: Int64, data: [UInt8])? {
+        try await log.snapshot { snapshot in
+            try SagaTables.message(for: record.saga, address, besides: record.progress.taken, in: snapshot)
+        }
+    }
+
+    /// Writes transitions, all in one transaction; each that nobody came before. Throws ``SagaOwnershipLost`` when another node owns the saga.
+    func commit(_ saga: String, epoch: Int, now: Date, _ commits: [SagaCommit]) async throws -> [SagaCommit.Result] {
+        try await log.transaction("saga \(saga)", as: .engine) { transaction in
+            try SagaJournal.requireOwnership(of: saga, epoch, in: transaction)
+            return try commits.map { try $0.write(epoch: epoch, now: now, in: transaction) }
+        }
+    }
+
+    /// Drops messages older than `date` that nobody waits for; signals only once their instance has ended.
+    func forgetMessages(of saga: String, before date: Date) async throws {
+        _ = try await log.transaction("saga \(saga)", as: .engine) { transaction in
+            try transaction.execute(
+                """
+                DELETE FROM dovetail_saga_messages WHERE saga = \(saga) AND received_at < \(date)
+                    AND NOT EXISTS (SELECT 1 FROM dovetail_saga_waits w WHERE w.saga = dovetail_saga_messages.saga
+                        AND w.topic = dovetail_saga_messages.topic
+                        AND w.message_key = dovetail_saga_messages.message_key)
+                    AND (topic NOT LIKE '$signal.%' OR NOT EXISTS (SELECT 1 FROM dovetail_saga_instances i
+                        WHERE i.id = dovetail_saga_messages.message_key
+                            AND i.status NOT IN ('completed', 'compensated')))
+                """)
+        }
+    }
+
+    /// Starts an instance, unless it was started already: its id is the same each time.
+    ///
+    /// With `owner`, only if that owns the saga: otherwise it throws ``SagaOwnershipLost``.
+    static func start(_ record: SagaRecord, owner: Int? = nil, in transaction: Transaction) throws {
+        guard try SagaTables.insert(record, owner: owner, in: transaction) else {
+            if let owner { try requireOwnership(of: record.saga, owner, in: transaction) }
+            return
+        }
+        try publish("$saga.started", record, in: transaction)
     }
 
     /// What others may want to know of an instance.
@@ -165,7 +196,7 @@ public struct SagaJournal: Sendable {
         var problem: String?
     }
 
-    private static func publish(_ type: String, _ record: SagaRecord, in transaction: Transaction) throws {
+    static func publish(_ type: String, _ record: SagaRecord, in transaction: Transaction) throws {
         let notice = Notice(id: record.id, saga: record.saga, status: record.status, problem: record.problem)
         var attributes = EventAttributes()
         attributes.correlationID = record.correlationID
@@ -177,5 +208,15 @@ public struct SagaJournal: Sendable {
                     type: type, key: record.id.description, source: "saga:\(record.saga)", attributes: attributes,
                     data: try JSON.encode(notice))
             ]))
+    }
+}
+
+/// Another node owns the saga: this one's transitions are refused, and it stops.
+public struct SagaOwnershipLost: Error, CustomStringConvertible {
+    /// The saga.
+    public let saga: String
+
+    public var description: String {
+        "another node has taken over the saga '\(saga)'; this one has stopped carrying it. See that one node only runs its module"
     }
 }

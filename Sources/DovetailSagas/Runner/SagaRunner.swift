@@ -1,220 +1,255 @@
 import DovetailCQRS
+import DovetailContracts
 import DovetailCore
 import DovetailEvents
-import DovetailResilience
 import Foundation
 import Logging
 import ServiceLifecycle
-import Tracing
+import Synchronization
 
 /// Carries the instances of one saga from step to step.
 ///
 /// New instances begin with their event, in the transaction that moves the reader's cursor; all others are found in the journal, where the process left them. Each
-/// step is carried out at least once, each transition committed once. On shutdown steps in progress are cancelled and taken up at the next start.
-final class SagaRunner<State: Codable & Sendable>: Service {
+/// step is carried out at least once, each transition committed once. A saga has one owner: who takes it over raises a number that every commit is checked against,
+/// so that an owner which does not know that it was replaced writes nothing more, and stops. On shutdown steps in progress are cancelled and taken up at the next start.
+final class SagaRunner<State: Wire>: Service {
     private let saga: Saga<State>
     private let machine: SagaMachine
     private let log: any EventLog
     private let journal: SagaJournal
-    private let commands: CommandExecutor
-    private let source: String
+    private let worker: SagaWorker<State>
+    private let wakeUps: SagaWakeUps
+    private let wakes: WakeUps
+    private let clock: SagaClock
     private let concurrency: Int
-    private let wakes = WakeUps()
     private let logger = Logger(label: "dovetail.sagas")
+    private let epoch = Mutex(0)
+    private let lost = Watermark(0)
+    /// Instances that could not be written when they were carried last.
+    private let interrupted = Mutex<Set<Int64>>([])
 
-    init(_ saga: Saga<State>, log: any EventLog, commands: CommandExecutor, source: String, concurrency: Int = 64) {
+    init(
+        _ saga: Saga<State>, log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps,
+        clock: SagaClock = .system, concurrency: Int = 64
+    ) {
+        precondition(!saga.steps.isEmpty, "the saga '\(saga.name)' has no steps")
         self.saga = saga
-        self.machine = saga.machine
+        machine = SagaMachine(plan: saga.plan)
         self.log = log
-        self.journal = SagaJournal(log: log)
-        self.commands = commands
-        self.source = source
+        journal = SagaJournal(log: log)
+        worker = SagaWorker(
+            saga: saga, machine: machine, journal: journal, commands: commands, source: source, clock: clock)
+        self.wakeUps = wakeUps
+        wakes = wakeUps.of(saga.name)
+        self.clock = clock
         self.concurrency = concurrency
     }
 
     func run() async throws {
-        try await journal.prepare()
-        try await journal.takeOver(saga.name)
-        let starter = EffectivelyOnceReader(
-            "saga \(saga.name)", from: log, into: log, types: [saga.trigger.type], handler: start)
         do {
-            try await starter.prepare()
+            try await journal.prepare()
+            let owned = try await journal.takeOver(saga.name)
+            epoch.withLock { $0 = owned }
+            let committer = SagaCommitter(saga.name, epoch: owned, journal: journal, clock: clock)
             try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await starter.run() }
+                if !saga.listensTo.isEmpty { try await listen(&group) }
+                group.addTask { await committer.run() }
+                group.addTask { try await self.schedule(committer) }
+                group.addTask { try await self.sweep() }
                 group.addTask {
-                    var seen = starter.status.scanned
-                    while true {
-                        seen = try await starter.waitForProgress(beyond: seen)
-                        self.wakes.bump()
-                    }
+                    _ = try await self.lost.wait(for: 1)
+                    throw SagaOwnershipLost(saga: self.saga.name)
                 }
-                group.addTask { try await self.schedule() }
+                defer { group.cancelAll() }
                 try await group.next()
-                group.cancelAll()
             }
         } catch is CancellationError {
             return
+        } catch let error as SagaOwnershipLost {
+            logger.critical("a saga is carried by another node", metadata: ["saga": "\(saga.name)"])
+            throw error
         }
     }
 
-    private func start(_ event: StoredEvent, _ transaction: Transaction) throws {
-        guard event.version == saga.trigger.version else { return }
-        let state = try saga.trigger.start(event)
-        let now = Date()
-        var due = now
-        if let pause = machine.steps.first?.pause { due = now.addingTimeInterval(pause.inSeconds) }
-        let record = SagaRecord(
-            id: .derived(from: "saga", saga.name, event.id.description), saga: saga.name, status: .running, step: 0,
-            attempts: 0, inDoubt: false, state: String(decoding: try JSON.encode(state), as: UTF8.self), dueAt: due,
-            problem: nil, correlationID: event.attributes.correlationID ?? event.id.description,
-            traceparent: event.attributes.traceparent, startedBy: event.id, startedAt: now, updatedAt: now)
-        try SagaJournal.start(record, in: transaction)
+    // MARK: Starting, and what comes for those that wait
+
+    private func listen(_ group: inout ThrowingTaskGroup<Void, any Error>) async throws {
+        let reader = EffectivelyOnceReader(
+            "saga \(saga.name)", from: log, into: log, types: Set(saga.listensTo), handler: receive)
+        try await reader.prepare()
+        group.addTask { try await reader.run() }
+        group.addTask {
+            var seen = reader.status.scanned
+            while true {
+                seen = try await reader.waitForProgress(beyond: seen)
+                self.wakes.bump()
+            }
+        }
     }
 
+    private func receive(_ event: StoredEvent, _ transaction: Transaction) throws {
+        do {
+            try saga.receive(event, owner: epoch.withLock { $0 }, now: clock.now(), in: transaction)
+        } catch let error as SagaOwnershipLost {
+            lost.advance(to: 1)
+            throw error
+        }
+    }
+
+    /// Drops messages that nobody has waited for in their time, now and then.
+    private func sweep() async throws {
+        while true {
+            if saga.receivesMessages {
+                let date = clock.now().addingTimeInterval(-saga.keepsMessages.inSeconds)
+                try await patiently { try await journal.forgetMessages(of: saga.name, before: date) }
+            }
+            try await clock.sleep(clock.now().addingTimeInterval(3600))
+        }
+    }
+
+    /// Does something with the log until it succeeds: a log that fails for a while must not leave instances behind. Throws when the log has stopped, or the task is cancelled.
+    private func patiently<Value>(_ body: () async throws -> Value) async throws -> Value {
+        while true {
+            do { return try await body() } catch let error as LogError where error.code != .stopped {
+                logger.error(
+                    "a saga's journal does not answer", metadata: ["saga": "\(saga.name)", "error": "\(error)"])
+                try await clock.sleep(clock.now().addingTimeInterval(1))
+            }
+        }
+    }
+
+    // MARK: Scheduling
+
     private enum Turn {
-        case finished(UniqueID)
+        /// An instance was carried as far as it went; `ended` if nothing is left of it to do.
+        case driven(Int64, ended: Bool)
         case woken
     }
 
     /// Runs what is due, each instance in a task of its own, and sleeps until something else is.
-    private func schedule() async throws {
+    private func schedule(_ committer: SagaCommitter) async throws {
         try await withThrowingTaskGroup(of: Turn.self) { group in
-            var active: Set<UniqueID> = []
+            var active: Set<Int64> = []
+            var queue: ArraySlice<SagaRecord> = []
             var isWaiting = false
+            // Counted before a look: what comes during it is a reason for the next one.
+            var seen = wakes.value
+            var lookedAt = clock.now()
+            var hasMore = true
             while true {
-                let seen = wakes.value
-                let now = Date()
-                if active.count < concurrency {
-                    let due = try await journal.due(saga.name, at: now, limit: concurrency + active.count)
-                    for record in due where active.count < concurrency && active.insert(record.id).inserted {
-                        group.addTask {
-                            await self.drive(record)
-                            return .finished(record.id)
-                        }
+                if queue.isEmpty, active.count < concurrency, hasMore {
+                    lookedAt = clock.now()
+                    let limit = 4 * concurrency + active.count
+                    let due = try await patiently {
+                        try await journal.due(saga.name, at: lookedAt, limit: limit)
                     }
+                    hasMore = due.count == limit
+                    queue = due.filter { !active.contains($0.number) }[...]
                 }
-                if !isWaiting {
+                while active.count < concurrency, let record = queue.popFirst() {
+                    active.insert(record.number)
+                    group.addTask { try await self.drive(record, committer) }
+                }
+                if !isWaiting, !hasMore {
                     isWaiting = true
-                    let next = try await journal.nextDue(saga.name, after: now)
-                    group.addTask {
-                        try await self.wakes.wait(beyond: seen, until: next ?? now.addingTimeInterval(60))
+                    let next = try await patiently { try await journal.nextDue(saga.name, after: lookedAt) }
+                    let until = min(next ?? .distantFuture, lookedAt.addingTimeInterval(60))
+                    group.addTask { [seen] in
+                        try await self.wakes.wait(beyond: seen, until: until, self.clock)
                         return .woken
                     }
                 }
                 switch try await group.next() {
-                case .finished(let id):
-                    active.remove(id)
+                case .driven(let number, let ended):
+                    active.remove(number)
                     // It may be due again before the timer that is set.
-                    wakes.bump()
-                case .woken: isWaiting = false
+                    if !ended { wakes.bump() }
+                case .woken:
+                    isWaiting = false
+                    seen = wakes.value
+                    hasMore = true
                 case nil: return
                 }
             }
         }
     }
 
-    /// Carries an instance on until it is final, has to wait, or the task is cancelled.
-    private func drive(_ record: SagaRecord) async {
-        var record = record
+    // MARK: Carrying
+
+    /// Carries an instance on until it has ended, has to wait, or the task is cancelled.
+    private func drive(_ found: SagaRecord, _ committer: SagaCommitter) async throws -> Turn {
         do {
-            while !record.status.isFinal, record.dueAt <= Date() {
-                let began = Date()
-                let outcome = try await perform(record)
-                let (next, lines) = machine.advance(
-                    record, by: outcome, began: began, now: Date(), pause: saga.policyPause)
-                try await journal.commit(next, lines)
-                record = next
-                if next.status == .stuck {
-                    logger.error(
-                        "a saga is stuck",
-                        metadata: [
-                            "saga": "\(saga.name)", "id": "\(next.id)", "step": "\(lines.first?.step ?? "")",
-                            "problem": "\(next.problem ?? "")",
-                        ])
-                }
-            }
+            if let ended = try await carry(found, committer) { return .driven(found.number, ended: ended) }
+            _ = interrupted.withLock { $0.insert(found.number) }
+            return .driven(found.number, ended: false)
         } catch is CancellationError {
-            return
+            return .driven(found.number, ended: false)
+        } catch let error as SagaOwnershipLost {
+            throw error
         } catch {
             // The journal could not be written: the instance is where it was, and found again when it is next looked for.
             logger.error(
                 "a saga's transition was not written",
-                metadata: ["saga": "\(saga.name)", "id": "\(record.id)", "error": "\(error)"])
-            try? await Task.sleep(for: .seconds(1))
+                metadata: ["saga": "\(saga.name)", "id": "\(found.id)", "error": "\(error)"])
+            _ = interrupted.withLock { $0.insert(found.number) }
+            try? await clock.sleep(clock.now().addingTimeInterval(1))
+            return .driven(found.number, ended: false)
         }
     }
 
-    private func perform(_ record: SagaRecord) async throws -> SagaMachine.Outcome {
-        let work = machine.work(for: record)
-        do {
-            var state = try JSON.decode(State.self, from: Array(record.state.utf8))
-            switch work {
-            case .action(let index):
-                guard case .action(let action) = saga.steps[index].work else { break }
-                let before = state
-                state = try await step(record, saga.steps[index].name) { context in
-                    var changed = before
-                    try await action(&changed, context)
-                    return changed
-                }
-            case .undo(let index):
-                let before = state
-                let undo = saga.steps[index].undo
-                try await step(record, "undo \(saga.steps[index].name)") { try await undo?(before, $0) }
-            case .conclude:
-                let before = state
-                let problem = try record.problem.map { try JSON.decode(Problem.self, from: Array($0.utf8)) }
-                try await step(record, "compensated") { context in
-                    try await self.saga.compensated?(before, problem ?? Problem("unknown", status: 500), context)
-                }
-            case .pause, .none:
-                break
+    /// True if nothing is left to do; nil if somebody else has changed the instance, which is then looked for anew.
+    private func carry(_ found: SagaRecord, _ committer: SagaCommitter) async throws -> Bool? {
+        let wasInterrupted = interrupted.withLock { $0.remove(found.number) != nil }
+        var carried = CarriedSaga(found, worker, epoch: epoch.withLock { $0 }, isInterrupted: wasInterrupted)
+        return try await withThrowingTaskGroup(of: SagaWorker<State>.Result.self) { group in
+            defer { group.cancelAll() }
+            if let commit = try carried.intervention() {
+                guard try await write(commit, &carried, committer) else { return nil }
             }
-            return .done(state: String(decoding: try JSON.encode(state), as: UTF8.self))
-        } catch let error as CancellationError where Task.isCancelled {
-            throw error
-        } catch {
-            let problem =
-                (error as? Problem) ?? Problem("saga-step-failed", status: 500, detail: String(describing: error))
-            return .failed(FailureKind.of(error), problem)
-        }
-    }
-
-    /// Runs a step's function within its time, under its key, in the instance's trace.
-    private func step<Result: Sendable>(
-        _ record: SagaRecord, _ name: String, _ body: @escaping @Sendable (SagaContext) async throws -> Result
-    ) async throws -> Result {
-        var attributes = EventAttributes()
-        attributes.correlationID = record.correlationID
-        attributes.traceparent = record.traceparent
-        var call = attributes.callContext(causedBy: record.startedBy)
-        call.idempotencyKey = "\(record.id)/\(name)"
-        let deadline = MonotonicTime.now + saga.policy.timeout
-        call.deadline = deadline
-        return try await withSpan("saga \(saga.name): \(name)", context: call.trace, ofKind: .internal) { span in
-            span.attributes["dovetail.saga.id"] = record.id.description
-            span.attributes["dovetail.saga.attempt"] = record.attempts + 1
-            call.trace = span.context
-            let context = SagaContext(
-                sagaID: record.id, idempotencyKey: "\(record.id)/\(name)", call: call, commands: commands,
-                source: source)
-            return try await CallContext.$current.withValue(call) {
-                try await body(context)
+            if let commit = carried.givingUp() {
+                guard try await write(commit, &carried, committer) else { return nil }
             }
+            while let state = carried.state {
+                var next: SagaWorker<State>.Result?
+                let due = carried.due()
+                if due.count == 1, carried.inFlight.count == 1 {
+                    // The usual case: one step after the other, in this task.
+                    next = try await worker.perform(due[0], of: carried.record, state)
+                } else {
+                    for task in due {
+                        let record = carried.record
+                        group.addTask { try await self.worker.perform(task, of: record, state) }
+                    }
+                    if !carried.inFlight.isEmpty { next = try await group.next() }
+                }
+                guard let result = next else { break }
+                guard let commit = try carried.commit(result) else { continue }
+                guard try await write(commit, &carried, committer) else { return nil }
+            }
+            return carried.record.dueAt == nil
         }
     }
-}
 
-extension Saga {
-    var machine: SagaMachine {
-        SagaMachine(
-            steps: steps.map { step in
-                if case .pause(let pause) = step.work {
-                    return SagaMachine.Step(name: step.name, canBeUndone: false, pause: pause)
-                }
-                return SagaMachine.Step(name: step.name, canBeUndone: step.undo != nil, pause: nil)
-            }, pivot: pivotIndex, policy: policy)
+    /// Writes a transition; false if somebody else has changed the instance, which is then looked for anew.
+    private func write(
+        _ commit: SagaCommit, _ carried: inout CarriedSaga<State>, _ committer: SagaCommitter
+    ) async throws -> Bool {
+        guard case .written(let record, let hasMessage) = try await committer.commit(commit) else { return false }
+        carried.written(record, hasMessage: hasMessage)
+        if let child = commit.child { wakeUps.wake(child.saga) }
+        if !commit.move.cancelledChildren.isEmpty || record.parent != nil && record.status.hasEnded {
+            wakeUps.wakeAll()
+        }
+        if record.status == .stuck, commit.before.status != .stuck {
+            logger.error(
+                "a saga is stuck",
+                metadata: [
+                    "saga": "\(saga.name)", "id": "\(record.id)",
+                    "step": "\(record.progress.tasks.filter(\.isStuck).map(\.step).joined(separator: ", "))",
+                    "problem": "\(record.progress.tasks.compactMap(\.failure).joined(separator: "; "))",
+                    "hint": "see `sagas show`, then `sagas retry`, `skip` or `compensate`",
+                ])
+        }
+        return true
     }
-
-    func policyPause(_ attempt: Int) -> Duration { policy.pause(after: attempt) }
 }

@@ -1,0 +1,121 @@
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import DovetailSagas
+import Synchronization
+
+/// 64 customers who each ask for a booking, wait until its saga is completed, and ask for the next.
+struct Starting {
+    private static let customers = 64
+    let options: Options
+
+    init(_ options: Options) { self.options = options }
+
+    func run() async throws {
+        let node = try await Node(options.folder)
+        let log = node.store.log
+        let ends = Ends()
+        try await node.running {
+            let tail = Task {
+                var scanned: Int64 = 0
+                while true {
+                    if log.head <= scanned { _ = try await log.waitForHead(beyond: scanned) }
+                    let page = try await log.events(after: scanned, types: ["$saga.completed"], limit: 512)
+                    for event in page.events { ends.end(event.key) }
+                    scanned = page.scanned
+                }
+            }
+            defer { tail.cancel() }
+            _ = try await ask(until: .now + .seconds(options.seconds / 4), log, ends)
+            let processor = Process.processorSeconds
+            let start = MonotonicTime.now
+            let latencies = try await ask(until: start + .seconds(options.seconds), log, ends)
+            report(
+                latencies.count, (MonotonicTime.now - start).inSeconds, Process.processorSeconds - processor, latencies)
+        }
+        await node.store.close()
+    }
+
+    private func ask(until end: MonotonicTime, _ log: any EventLog, _ ends: Ends) async throws -> [Double] {
+        try await withThrowingTaskGroup(of: [Double].self) { group in
+            for customer in 0..<Starting.customers {
+                group.addTask {
+                    var latencies: [Double] = []
+                    var number = 0
+                    while MonotonicTime.now < end {
+                        number += 1
+                        let draft = try Booking.draft(number * Starting.customers + customer)
+                        let start = MonotonicTime.now
+                        // The instance's id is made of the event's.
+                        let id = SagaRecord.id(of: "booking", startedBy: draft.id).description
+                        async let ended: Void = ends.wait(for: id)
+                        _ = try await log.publish([draft])
+                        await ended
+                        latencies.append((MonotonicTime.now - start).inSeconds * 1000)
+                    }
+                    return latencies
+                }
+            }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+    }
+}
+
+/// Bookings that were all asked for before: 64 sagas are under way at any time.
+struct Backlog {
+    let options: Options
+
+    init(_ options: Options) { self.options = options }
+
+    func run() async throws {
+        let node = try await Node(options.folder)
+        try await fill(node, options.sagas)
+        let processor = Process.processorSeconds
+        let start = MonotonicTime.now
+        // Each has three events: what asks for it, its start, its end.
+        let end = Int64(options.sagas) * 3
+        try await node.running {
+            while node.store.log.head < end {
+                _ = try await node.store.log.waitForHead(beyond: node.store.log.head)
+            }
+        }
+        report(options.sagas, (MonotonicTime.now - start).inSeconds, Process.processorSeconds - processor, [])
+        await node.store.close()
+    }
+}
+
+private func fill(_ node: Node, _ sagas: Int) async throws {
+    for first in stride(from: 0, to: sagas, by: 500) {
+        _ = try await node.store.log.publish((first..<min(first + 500, sagas)).map { try Booking.draft($0) })
+    }
+}
+
+/// Who waits for the end of which instance.
+final class Ends: Sendable {
+    private struct State {
+        var waiting: [String: CheckedContinuation<Void, Never>] = [:]
+        var early: Set<String> = []
+    }
+
+    private let state = Mutex(State())
+
+    func wait(for id: String) async {
+        await withCheckedContinuation { continuation in
+            let isEarly = state.withLock { state in
+                if state.early.remove(id) != nil { return true }
+                state.waiting[id] = continuation
+                return false
+            }
+            if isEarly { continuation.resume() }
+        }
+    }
+
+    func end(_ id: String) {
+        let waiter = state.withLock { state in
+            let waiter = state.waiting.removeValue(forKey: id)
+            if waiter == nil { state.early.insert(id) }
+            return waiter
+        }
+        waiter?.resume()
+    }
+}

@@ -1,0 +1,78 @@
+import DovetailContracts
+import DovetailCore
+import DovetailSagas
+import Foundation
+
+/// What an operator says, and is told, of sagas.
+extension AdminAPI {
+    /// Which instances of sagas.
+    public struct SagaQuery: Wire {
+        /// Of this saga only.
+        public var saga: String?
+        /// In this status only.
+        public var status: SagaStatus?
+        /// Only those with a smaller number.
+        public var before: Int64?
+        /// At most so many; 100 unless given.
+        public var limit: Int?
+
+        /// Instances of sagas.
+        public init(saga: String? = nil, status: SagaStatus? = nil, before: Int64? = nil, limit: Int? = nil) {
+            self.saga = saga
+            self.status = status
+            self.before = before
+            self.limit = limit
+        }
+    }
+
+    /// Instances of sagas.
+    public struct SagaPage: Wire {
+        /// The instances, the youngest first.
+        public var sagas: [SagaRecord]
+    }
+
+    /// An instance of a saga.
+    public struct SagaDetail: Wire {
+        /// Where it stands.
+        public var record: SagaRecord
+        /// What has happened.
+        public var journal: [SagaJournalEntry]
+    }
+
+    /// What is to be done to an instance.
+    public struct SagaRequest: Wire {
+        /// The instance.
+        public var id: String
+        /// What is done.
+        public var action: SagaIntervention.Action
+        /// Only to the task at this step.
+        public var step: String?
+        /// Why, in words.
+        public var reason: String?
+
+        /// An intervention on the instance of this id.
+        public init(id: String, action: SagaIntervention.Action, step: String? = nil, reason: String? = nil) {
+            self.id = id
+            self.action = action
+            self.step = step
+            self.reason = reason
+        }
+    }
+
+    /// A signal to an instance.
+    public struct SagaSignal: Wire {
+        /// The instance.
+        public var id: String
+        /// The step that waits for it.
+        public var name: String
+        /// What it says.
+        public var value: JSONValue
+
+        /// A signal to the instance of this id.
+        public init(id: String, name: String, value: JSONValue) {
+            self.id = id
+            self.name = name
+            self.value = value
+        }
+    }
+}

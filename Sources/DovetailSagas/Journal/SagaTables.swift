@@ -1,0 +1,205 @@
+import DovetailCore
+import DovetailEvents
+import Foundation
+
+/// The tables of sagas in a log's database, and the statements on them. Each function runs in the transaction that it is given.
+enum SagaTables {
+    static let migrations = Migrations(
+        owner: "dovetail.saga",
+        steps: [
+            // Numbers in the order of the starts: what is under way at one time lies together.
+            """
+            CREATE TABLE dovetail_saga_instances (
+                number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, saga TEXT NOT NULL, status TEXT NOT NULL,
+                revision BIGINT NOT NULL, epoch BIGINT NOT NULL, progress TEXT NOT NULL, state TEXT NOT NULL,
+                due_at BIGINT, problem TEXT, request TEXT, parent TEXT, correlation_id TEXT NOT NULL, traceparent TEXT,
+                started_by TEXT NOT NULL, started_at BIGINT NOT NULL, updated_at BIGINT NOT NULL)
+            """,
+            // What has ended or waits for a message is not due, and not in the index.
+            """
+            CREATE INDEX dovetail_saga_due ON dovetail_saga_instances (saga, due_at) WHERE due_at IS NOT NULL
+            """,
+            """
+            CREATE TABLE dovetail_saga_lines (
+                number BIGINT NOT NULL, sequence BIGINT NOT NULL, step TEXT NOT NULL, kind TEXT NOT NULL,
+                outcome TEXT NOT NULL, attempt BIGINT NOT NULL, detail TEXT, started_at BIGINT NOT NULL,
+                finished_at BIGINT NOT NULL, PRIMARY KEY (number, sequence)) WITHOUT ROWID
+            """,
+            """
+            CREATE TABLE dovetail_saga_owners (saga TEXT PRIMARY KEY, epoch BIGINT NOT NULL)
+            """,
+            """
+            CREATE TABLE dovetail_saga_messages (
+                number INTEGER PRIMARY KEY, saga TEXT NOT NULL, topic TEXT NOT NULL, message_key TEXT NOT NULL,
+                message_id TEXT NOT NULL, data BLOB NOT NULL, received_at BIGINT NOT NULL,
+                UNIQUE (saga, topic, message_id))
+            """,
+            """
+            CREATE INDEX dovetail_saga_messages_for ON dovetail_saga_messages (saga, topic, message_key)
+            """,
+            """
+            CREATE TABLE dovetail_saga_waits (
+                saga TEXT NOT NULL, topic TEXT NOT NULL, message_key TEXT NOT NULL, number BIGINT NOT NULL,
+                PRIMARY KEY (saga, topic, message_key, number)) WITHOUT ROWID
+            """,
+        ])
+
+    // MARK: Instances
+
+    private static let insertText = """
+        INSERT INTO dovetail_saga_instances (id, saga, status, revision, epoch, progress, state, due_at, problem,
+            parent, correlation_id, traceparent, started_by, started_at, updated_at)
+        SELECT ?, ?, ?, ?, epoch, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+        FROM (SELECT COALESCE(MAX(epoch), 0) AS epoch FROM dovetail_saga_owners WHERE saga = ?)
+        WHERE ? IS NULL OR epoch = ?
+        ON CONFLICT (id) DO NOTHING
+        """
+
+    /// Keeps a new instance, for the saga's owner; false if there is one of this id already, or if the owner is not `owner`, where that is given.
+    static func insert(_ record: SagaRecord, owner: Int?, in transaction: Transaction) throws -> Bool {
+        try transaction.execute(
+            SQL(
+                text: insertText,
+                values: [
+                    record.id.sqlValue, .text(record.saga), .text(record.status.rawValue),
+                    .integer(Int64(record.revision)), .text(record.progress.text), .text(record.state),
+                    record.dueAt.sqlValue, record.problem.sqlValue, record.parent.sqlValue,
+                    .text(record.correlationID), record.traceparent.sqlValue, record.startedBy.sqlValue,
+                    record.startedAt.sqlValue, record.updatedAt.sqlValue, .text(record.saga), owner.sqlValue,
+                    owner.sqlValue,
+                ])) == 1
+    }
+
+    private static let updateText = """
+        UPDATE dovetail_saga_instances SET status = ?, revision = ?, epoch = ?, progress = ?, state = ?, problem = ?,
+            request = NULL, updated_at = ?, due_at = ?
+        WHERE number = ? AND revision = ? AND (request IS NULL OR ?)
+        """
+
+    /// For an instance that goes on at once: it stays due, and the index as it is.
+    private static let goOnText = """
+        UPDATE dovetail_saga_instances SET revision = ?, epoch = ?, progress = ?, state = ?, updated_at = ?
+        WHERE number = ? AND revision = ? AND request IS NULL
+        """
+
+    /// Writes an instance that nobody has changed since `before`, and about which an operator asks nothing; false if that is not so.
+    static func update(
+        _ record: SagaRecord, progress: String, after before: SagaRecord, answersRequest: Bool, now: Date,
+        in transaction: Transaction
+    ) throws -> Bool {
+        let (revision, epoch) = (Int64(record.revision), Int64(record.epoch))
+        let place: [SQLValue] = [.integer(record.number), .integer(Int64(before.revision))]
+        if !answersRequest, record.status == before.status, record.problem == before.problem,
+            let due = record.dueAt, due <= now, let wasDue = before.dueAt, wasDue <= now
+        {
+            let values: [SQLValue] = [
+                .integer(revision), .integer(epoch), .text(progress), .text(record.state),
+                record.updatedAt.sqlValue,
+            ]
+            return try transaction.execute(SQL(text: goOnText, values: values + place)) == 1
+        }
+        let values: [SQLValue] = [
+            .text(record.status.rawValue), .integer(revision), .integer(epoch), .text(progress),
+            .text(record.state), record.problem.sqlValue, record.updatedAt.sqlValue, record.dueAt.sqlValue,
+        ]
+        return try transaction.execute(SQL(text: updateText, values: values + place + [answersRequest.sqlValue])) == 1
+    }
+
+    /// The columns of an instance, in the order in which ``SagaRecord/init(_:)`` takes them.
+    static let columns: SQL = """
+        number, id, saga, status, revision, epoch, progress, state, due_at, problem, request, parent, correlation_id,
+        traceparent, started_by, started_at, updated_at
+        """
+
+    /// The instances that a query of ``columns`` finds.
+    static func instances(_ sql: SQL, in snapshot: Snapshot) throws -> [SagaRecord] {
+        var found: [SagaRecord] = []
+        try snapshot.each(sql) { row in
+            found.append(try SagaRecord(row))
+            return true
+        }
+        return found
+    }
+
+    static func instance(_ number: Int64, in snapshot: Snapshot) throws -> SagaRecord? {
+        try instances("SELECT \(columns) FROM dovetail_saga_instances WHERE number = \(number)", in: snapshot).first
+    }
+
+    static func instance(_ id: UniqueID, in snapshot: Snapshot) throws -> SagaRecord? {
+        try instances("SELECT \(columns) FROM dovetail_saga_instances WHERE id = \(id)", in: snapshot).first
+    }
+
+    // MARK: Lines
+
+    private static let lineText = """
+        INSERT INTO dovetail_saga_lines
+            (number, sequence, step, kind, outcome, attempt, detail, started_at, finished_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """
+
+    static func note(_ line: SagaJournalEntry, of number: Int64, in transaction: Transaction) throws {
+        try transaction.execute(
+            SQL(
+                text: lineText,
+                values: [
+                    .integer(number), .integer(line.sequence), .text(line.step), .text(line.kind.rawValue),
+                    .text(line.outcome.rawValue), .integer(Int64(line.attempt)), line.detail.sqlValue,
+                    line.startedAt.sqlValue, line.finishedAt.sqlValue,
+                ]))
+    }
+
+    // MARK: Messages
+
+    /// Keeps a message for a saga, and makes those due that wait for it; false if it is there already.
+    static func deliver(
+        _ data: [UInt8], id: String, to saga: String, _ address: SagaAddress, at time: Date, in transaction: Transaction
+    ) throws -> Bool {
+        let isNew =
+            try transaction.execute(
+                """
+                INSERT INTO dovetail_saga_messages (saga, topic, message_key, message_id, data, received_at)
+                VALUES (\(saga), \(address.topic), \(address.key), \(id), \(data), \(time))
+                ON CONFLICT (saga, topic, message_id) DO NOTHING
+                """) == 1
+        guard isNew else { return false }
+        try transaction.execute(
+            """
+            UPDATE dovetail_saga_instances SET due_at = \(time) WHERE number IN (
+                SELECT number FROM dovetail_saga_waits
+                WHERE saga = \(saga) AND topic = \(address.topic) AND message_key = \(address.key))
+                AND status NOT IN ('completed', 'compensated')
+            """)
+        return true
+    }
+
+    /// The first message for a wait that was not taken yet.
+    static func message(
+        for saga: String, _ address: SagaAddress, besides taken: [Int64], in snapshot: Snapshot
+    ) throws -> (number: Int64, data: [UInt8])? {
+        struct Row: Decodable { var number: Int64, data: [UInt8] }
+        let rows = try snapshot.rows(
+            Row.self,
+            """
+            SELECT number, data FROM dovetail_saga_messages
+            WHERE saga = \(saga) AND topic = \(address.topic) AND message_key = \(address.key)
+            ORDER BY number LIMIT \(taken.count + 1)
+            """)
+        return rows.first { !taken.contains($0.number) }.map { ($0.number, $0.data) }
+    }
+
+    static func listen(_ record: SagaRecord, at address: SagaAddress, in transaction: Transaction) throws {
+        try transaction.execute(
+            """
+            INSERT INTO dovetail_saga_waits (saga, topic, message_key, number)
+            VALUES (\(record.saga), \(address.topic), \(address.key), \(record.number)) ON CONFLICT DO NOTHING
+            """)
+    }
+
+    static func stopListening(_ record: SagaRecord, at address: SagaAddress, in transaction: Transaction) throws {
+        try transaction.execute(
+            """
+            DELETE FROM dovetail_saga_waits WHERE saga = \(record.saga) AND topic = \(address.topic)
+                AND message_key = \(address.key) AND number = \(record.number)
+            """)
+    }
+}

@@ -1,0 +1,97 @@
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import Foundation
+
+/// An instance while it is carried: where it stands, its state, and the steps that are under way. What came of a step goes in, the transition to be written comes out.
+struct CarriedSaga<State: Wire> {
+    private let worker: SagaWorker<State>
+    private let epoch: Int
+    private(set) var record: SagaRecord
+    /// Nil if it cannot be read.
+    private(set) var state: State?
+    private let unreadable: String?
+    /// The steps that are being carried out.
+    private(set) var inFlight: Set<String> = []
+    private var isWoken = true
+
+    /// The instance as it was found; `isInterrupted` if this owner was in the middle of it before, and could not write what came of that.
+    init(_ found: SagaRecord, _ worker: SagaWorker<State>, epoch: Int, isInterrupted: Bool) {
+        self.worker = worker
+        self.epoch = epoch
+        let isInterrupted = isInterrupted || found.epoch != epoch
+        record = isInterrupted ? worker.machine.resumed(found, now: worker.clock.now()) : found
+        do {
+            state = try JSON.decode(State.self, from: Array(found.state.utf8))
+            unreadable = nil
+        } catch {
+            unreadable = "\(error)"
+        }
+    }
+
+    /// The tasks that are to be begun now; they count as under way from here on.
+    mutating func due() -> [SagaTask] {
+        let due = worker.machine.due(record, at: worker.clock.now(), isWoken: isWoken).filter {
+            !inFlight.contains($0.step)
+        }
+        isWoken = false
+        inFlight.formUnion(due.map(\.step))
+        return due
+    }
+
+    /// What an operator has asked for, as a transition.
+    func intervention() throws -> SagaCommit? {
+        guard let text = record.request else { return nil }
+        let request = try JSON.decode(SagaIntervention.self, from: Array(text.utf8))
+        return commit(
+            worker.machine.intervene(record, request, inFlight: inFlight, now: worker.clock.now()), isAnswer: true)
+    }
+
+    /// The transition of an instance whose state cannot be read, if it cannot: it can go nowhere.
+    func givingUp() -> SagaCommit? {
+        guard let unreadable else { return nil }
+        let problem = Problem("saga-state-unreadable", status: 500)(
+            "its state cannot be read (\(unreadable)); bring back the fields that it has, then `sagas retry`")
+        return commit(worker.machine.givingUp(record, problem, now: worker.clock.now()), isAnswer: false)
+    }
+
+    /// The transition that follows from what came of a task; nil if nothing does.
+    mutating func commit(_ result: SagaWorker<State>.Result) throws -> SagaCommit? {
+        inFlight.remove(result.task.step)
+        // What was dropped meanwhile, because the saga has turned back, has no result any more.
+        guard record.progress.tasks.contains(where: { $0.step == result.task.step && $0.awaits == result.task.awaits })
+        else { return nil }
+        if case .notYet = result.outcome, record.dueAt == record.progress.dueAt { return nil }
+        var before = record
+        var outcome = result.outcome
+        if let change = result.change, var changed = state {
+            do {
+                try change(&changed)
+                before.state = String(decoding: try JSON.encode(changed), as: UTF8.self)
+                state = changed
+            } catch {
+                outcome = .failed(
+                    .permanent, Problem("saga-state", status: 500, detail: "the result does not fit: \(error)"))
+            }
+        }
+        let move = worker.machine.advance(
+            before, result.task, by: outcome, inFlight: inFlight, began: result.began, now: worker.clock.now(),
+            share: worker.clock.share())
+        var written = commit(move, isAnswer: false)
+        written.child = result.child
+        return written
+    }
+
+    /// The transition is written.
+    mutating func written(_ record: SagaRecord, hasMessage: Bool) {
+        self.record = record
+        isWoken = hasMessage
+    }
+
+    private func commit(_ move: SagaMachine.Move, isAnswer: Bool) -> SagaCommit {
+        let (machine, now, inFlight) = (worker.machine, worker.clock.now(), inFlight)
+        return SagaCommit(before: record, move: move, answersRequest: isAnswer) { record, request in
+            machine.intervene(record, request, inFlight: inFlight, now: now)
+        }
+    }
+}

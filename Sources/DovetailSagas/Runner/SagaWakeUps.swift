@@ -1,0 +1,58 @@
+import DovetailCore
+import DovetailEvents
+import Foundation
+import Synchronization
+
+/// Reasons for the sagas of a node to look for work at once, counted by saga, so that none is missed between a look and the wait for the next.
+public final class SagaWakeUps: Sendable {
+    private let counts = Mutex<[String: WakeUps]>([:])
+
+    /// None yet.
+    public init() {}
+
+    /// Has the saga of this name look for work.
+    public func wake(_ saga: String) {
+        of(saga).bump()
+    }
+
+    /// Has all sagas look for work.
+    public func wakeAll() {
+        for one in counts.withLock({ Array($0.values) }) { one.bump() }
+    }
+
+    func of(_ saga: String) -> WakeUps {
+        counts.withLock { counts in
+            if let count = counts[saga] { return count }
+            let count = WakeUps()
+            counts[saga] = count
+            return count
+        }
+    }
+}
+
+/// Counts the reasons for one saga.
+final class WakeUps: Sendable {
+    private let count = Watermark(0)
+    private let last = Mutex<Int64>(0)
+
+    var value: Int64 { count.value }
+
+    /// Gives a reason to look.
+    func bump() {
+        let next = last.withLock { last in
+            last += 1
+            return last
+        }
+        count.advance(to: next)
+    }
+
+    /// Returns when there is a reason beyond `seen`, or at `time`. Throws `CancellationError` when cancelled.
+    func wait(beyond seen: Int64, until time: Date, _ clock: SagaClock) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { _ = try await self.count.wait(for: seen + 1) }
+            group.addTask { try await clock.sleep(time) }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+}

@@ -1,0 +1,141 @@
+import DovetailCQRS
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import DovetailResilience
+import Foundation
+import Tracing
+
+/// Carries out single tasks of a saga's instances: calls what the definition says, and tells what came of it. Writes nothing.
+struct SagaWorker<State: Wire>: Sendable {
+    let saga: Saga<State>
+    let machine: SagaMachine
+    let journal: SagaJournal
+    let commands: CommandExecutor
+    let source: String
+    let clock: SagaClock
+
+    /// What came of a task.
+    struct Result: Sendable {
+        let task: SagaTask
+        let began: Date
+        let outcome: SagaMachine.Outcome
+        var change: SagaStep<State>.Change?
+        var child: SagaRecord?
+    }
+
+    /// Carries a task out. Throws only `CancellationError`, when the node stops, and what the log throws.
+    func perform(_ task: SagaTask, of record: SagaRecord, _ state: State) async throws -> Result {
+        let began = clock.now()
+        func result(_ outcome: SagaMachine.Outcome, _ change: SagaStep<State>.Change? = nil) -> Result {
+            Result(task: task, began: began, outcome: outcome, change: change)
+        }
+        do {
+            switch machine.work(for: task) {
+            case .action(let index):
+                guard case .action(let action) = saga.steps[index].work else { break }
+                let change = try await attempt(task, of: record, task.step, machine.plan.steps[index].policy) {
+                    try await action(state, $0)
+                }
+                return result(.done, change)
+            case .undo(let index):
+                guard let undo = saga.steps[index].undo else { break }
+                try await attempt(task, of: record, "undo \(task.step)", machine.plan.steps[index].policy) {
+                    try await undo(state, $0)
+                }
+            case .conclude:
+                guard let conclude = saga.compensated else { break }
+                let problem = try record.problem.map { try JSON.decode(Problem.self, from: Array($0.utf8)) }
+                try await attempt(task, of: record, "compensated", saga.policy) {
+                    try await conclude(state, problem ?? Problem("unknown", status: 500), $0)
+                }
+            case .timer(let index):
+                guard !task.isArmed, case .timer(let date) = saga.steps[index].work else { break }
+                return result(.armed(nil, until: date(state, began)))
+            case .wait(let index):
+                guard case .wait(let wait) = saga.steps[index].work else { break }
+                return try await listen(task, of: record, state, wait, result)
+            case .child(let index):
+                guard case .child(let child) = saga.steps[index].work else { break }
+                return try await follow(task, of: record, state, child, result)
+            case .missing:
+                throw Problem("saga-step-missing", status: 500)(
+                    "the definition of '\(saga.name)' has no step '\(task.step)' any more; bring it back, or turn the instance back with `sagas compensate`"
+                )
+            }
+            return result(.done)
+        } catch let error as CancellationError where Task.isCancelled {
+            throw error
+        } catch let error as LogError {
+            throw error
+        } catch {
+            let problem =
+                (error as? Problem) ?? Problem("saga-step-failed", status: 500, detail: String(describing: error))
+            return result(.failed(FailureKind.of(error), problem))
+        }
+    }
+
+    private func listen(
+        _ task: SagaTask, of record: SagaRecord, _ state: State, _ wait: SagaStep<State>.Wait,
+        _ result: (SagaMachine.Outcome, SagaStep<State>.Change?) -> Result
+    ) async throws -> Result {
+        guard task.isArmed, let address = task.awaits else {
+            let until = wait.within.map { clock.now().addingTimeInterval($0.inSeconds) }
+            return result(.armed(SagaAddress(topic: wait.topic, key: wait.key(state, record.id)), until: until), nil)
+        }
+        if let message = try await journal.message(for: record, at: address) {
+            return result(.arrived(message.number), try wait.accept(message.data))
+        }
+        return result(task.dueAt.map { $0 <= clock.now() } ?? false ? .timedOut : .notYet, nil)
+    }
+
+    private func follow(
+        _ task: SagaTask, of record: SagaRecord, _ state: State, _ child: SagaStep<State>.Child,
+        _ result: (SagaMachine.Outcome, SagaStep<State>.Change?) -> Result
+    ) async throws -> Result {
+        guard task.isArmed, let address = task.awaits else {
+            let parent = "\(record.id)/\(task.step)"
+            var result = result(.armed(SagaAddress(topic: SagaMessage.child, key: parent), until: nil), nil)
+            result.child = child.saga.begin(
+                SagaBeginning(
+                    id: SagaRecord.childID(of: record.id, at: task.step), state: try child.start(state),
+                    parent: parent, correlationID: record.correlationID, traceparent: record.traceparent,
+                    startedBy: record.startedBy, now: clock.now()))
+            return result
+        }
+        guard let message = try await journal.message(for: record, at: address) else { return result(.notYet, nil) }
+        let end = try JSON.decode(SagaMessage.ChildEnd.self, from: message.data)
+        guard end.status == .completed else {
+            throw end.problem ?? Problem("saga-child-compensated", status: 409)("the saga '\(task.step)' was undone")
+        }
+        return result(.arrived(message.number), try child.accept(end.state))
+    }
+
+    /// Calls a step's function within its time, under its key, in the instance's trace.
+    @discardableResult
+    private func attempt<Value: Sendable>(
+        _ task: SagaTask, of record: SagaRecord, _ name: String, _ policy: SagaPolicy,
+        _ body: @escaping @Sendable (SagaContext) async throws -> Value
+    ) async throws -> Value {
+        var attributes = EventAttributes()
+        attributes.correlationID = record.correlationID
+        attributes.traceparent = record.traceparent
+        var call = attributes.callContext(causedBy: record.startedBy)
+        let key = "\(record.id)/\(name)"
+        call.idempotencyKey = key
+        let deadline = MonotonicTime.now + policy.timeout
+        call.deadline = deadline
+        let callee = "saga \(saga.name): \(name)"
+        return try await withSpan(callee, context: call.trace, ofKind: .internal) { span in
+            span.attributes["dovetail.saga.id"] = record.id.description
+            span.attributes["dovetail.saga.attempt"] = task.attempts + 1
+            call.trace = span.context
+            let context = SagaContext(
+                sagaID: record.id, idempotencyKey: key, call: call, commands: commands,
+                source: source)
+            return try await CallContext.$current.withValue(call) {
+                try await withDeadline(deadline, callee: callee) { try await body(context) }
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+import Foundation
+import Testing
+
+/// A process with sagas, killed at every write and sync.
+extension IntegrationTests {
+    @Suite struct SagaCrashes {
+        @Test(
+            "Sagas killed at every write and every sync: each ends, a call has one key in all lives, and what was done is undone if it has to be",
+            .timeLimit(.minutes(5)),
+            arguments: [(5, "log.db-wal", 4), (6, "log.db-wal", 2), (7, "log.db-wal", 2), (9, "log.db-wal", 5)])
+        func killed(_ fault: Int, _ file: String, _ stride: Int) async throws {
+            let folder = try TemporaryFolder()
+            var calls: [String: Set<String>] = [:]
+            var killed = 0
+            func run(_ fault: Int, _ passes: Int) async throws -> Shell.Result {
+                let result = try await Shell.run(
+                    Checkout.program("crash-subject"), [folder.path, "\(fault)", file, "\(passes)", "disk", "sagas"])
+                for line in result.output.split(separator: "\n") where line.hasPrefix("c ") {
+                    // `instance/step`: what was called, for which instance.
+                    let key = line.split(separator: " ")[1].split(separator: "/")
+                    calls[String(key[0]), default: []].insert(String(key[1]))
+                }
+                return result
+            }
+            for round in 0..<25 {
+                let result = try await run(fault, round * stride)
+                #expect(result.status == 9 || result.status == 0, "\(result.all.suffix(2000))")
+                if result.status == 9 { killed += 1 }
+            }
+            let last = try await run(0, 0)
+            #expect(last.status == 0, "\(last.all.suffix(2000))")
+            #expect(killed >= 8, "it was killed \(killed) times")
+            let ends = last.output.split(separator: "\n").filter { $0.hasPrefix("z ") }.map { $0.split(separator: " ") }
+            #expect(ends.count > 20)
+            for end in ends {
+                let done = calls[String(end[1])] ?? []
+                switch end[2] {
+                case "completed":
+                    #expect(done == ["flight", "hotel", "charge"], "\(end[1]): \(done)")
+                case "compensated":
+                    #expect(
+                        done == ["flight", "hotel", "undo_flight", "undo_hotel", "compensated"], "\(end[1]): \(done)")
+                default: Issue.record("\(end)")
+                }
+            }
+            #expect(Set(ends.map { $0[2] }) == ["completed", "compensated"])
+        }
+    }
+}
