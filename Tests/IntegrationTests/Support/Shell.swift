@@ -47,9 +47,12 @@ final class RunningProgram: Sendable {
         process.arguments = program.contains("/") ? arguments : [program] + arguments
         if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        process.standardOutput = try Self.file(output)
-        process.standardError = output == errors ? process.standardOutput : try Self.file(errors)
-        process.standardInput = try input().map { FileHandle(forReadingAtPath: $0) as Any } ?? FileHandle.nullDevice
+        let outputFile = try Self.file(output)
+        let errorsFile = output == errors ? outputFile : try Self.file(errors)
+        let inputFile = try input().flatMap { FileHandle(forReadingAtPath: $0) }
+        process.standardOutput = outputFile
+        process.standardError = errorsFile
+        process.standardInput = inputFile ?? FileHandle.nullDevice
         let (ended, continuation) = AsyncStream.makeStream(of: Int32.self)
         self.ended = ended
         process.terminationHandler = { process in
@@ -57,6 +60,8 @@ final class RunningProgram: Sendable {
             continuation.finish()
         }
         try process.run()
+        // The program has them. A process keeps its handles for as long as the tests run, and hundreds are started.
+        for file in [outputFile, errorsFile, inputFile] { try? file?.close() }
     }
 
     private static func file(_ path: String) throws -> FileHandle {
