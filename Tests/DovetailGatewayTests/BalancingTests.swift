@@ -117,6 +117,8 @@ private struct SeededRandom: RandomNumberGenerator {
         for _ in 0..<3 { health.failed(0, at: 11 * second) }
         #expect(health.available(at: 30 * second) == [false, true], "the second time twice as long")
         #expect(health.available(at: 32 * second) == [true, true])
+        for _ in 0..<3 { health.failed(0, at: 400 * second) }
+        #expect(health.available(at: 411 * second) == [true, true], "after a good while it begins anew")
     }
 
     @Test func probesTellAfterSeveralOfAKind() {

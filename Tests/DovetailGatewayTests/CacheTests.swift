@@ -111,6 +111,9 @@ import Testing
         #expect(use("", after: 65) == .stale(whileRevalidating: true, onError: true))
         #expect(use("", after: 80) == .stale(whileRevalidating: false, onError: true))
         #expect(use("", after: 170) == .stale(whileRevalidating: false, onError: false))
+        kept.times.mustRevalidate = true
+        #expect(
+            use("max-stale=1000", after: 75) != .fresh, "what must be asked about is, whatever a request would bear")
         kept.times.asksAlways = true
         #expect(use("", after: 1) == .stale(whileRevalidating: false, onError: false))
     }
@@ -127,15 +130,16 @@ import Testing
         func key(_ number: Int) -> ResponseCache.Key { .init(place: Array("h /\(number)".utf8), rest: []) }
         func has(_ number: Int) -> Bool { cache.find(key(number), { _ in [] }) != nil }
         for number in 0..<1000 {
-            cache.store(response(1000), under: key(number))
+            cache.store(response(1000), under: key(number), since: cache.invalidations)
             #expect(has(0), "what is asked for all the time stays")
             #expect(cache.usage.bytes <= 100_000)
         }
         #expect(has(999) && !has(500))
         #expect(cache.usage.count > 50)
-        cache.store(response(200_000), under: key(2000))
+        cache.store(response(200_000), under: key(2000), since: cache.invalidations)
         #expect(!has(2000), "what is larger than all of it is not kept")
-        cache.store(response(10), under: .init(place: key(999).place, rest: Array("?a".utf8)))
+        cache.store(
+            response(10), under: .init(place: key(999).place, rest: Array("?a".utf8)), since: cache.invalidations)
         cache.invalidate(place: key(999).place)
         #expect(!has(999))
         #expect(cache.find(.init(place: key(999).place, rest: Array("?a".utf8)), { _ in [] }) == nil)
@@ -231,6 +235,48 @@ import Testing
                 #expect(answer?.text == text, "\(fields)")
             }
             #expect(count.all.count == 3)
+        }
+        await backend.stop()
+    }
+
+    /// A field that is nominated is not forwarded: what came back is not for those who send it.
+    @Test func aFieldThatIsNotForwardedDoesNotNameAVariant() async throws {
+        let (backend, _) = try await counting { request, _ in
+            "Cache-Control: max-age=60\r\nVary: Accept-Language\r\nX-Language: \(request.value("accept-language") ?? "none")\r\n"
+        }
+        try await withGateway(configuration(backend, routes: [try cached()])) { gateway in
+            _ = try await gateway.get("/x", fields: ["Accept-Language: fr", "Connection: accept-language"])
+            let french = try await gateway.get("/x", fields: ["Accept-Language: fr"])
+            #expect(french?.value("x-language") == "fr")
+        }
+        await backend.stop()
+    }
+
+    /// Asked for before a change and answered after it: what it says is over.
+    @Test func whatWasAskedForBeforeAChangeIsNotKeptAfterIt() async throws {
+        let gate = Gate()
+        let count = Recorded<Void>()
+        let backend = try await Backend { request in
+            if request.line.hasPrefix("PUT") { return [.send("HTTP/1.1 204 No Content\r\n\r\n")] }
+            count.append(())
+            let body = "answer \(count.all.count)"
+            let answer = BackendAction.send(
+                "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+            guard count.all.count == 1 else { return [answer] }
+            return [
+                .after {
+                    await gate.wait()
+                    return [answer]
+                }
+            ]
+        }
+        try await withGateway(configuration(backend, routes: [try cached()])) { gateway in
+            async let old = gateway.get("/x")
+            await count.wait(for: 1)
+            _ = try await gateway.send("PUT /x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 0\r\n\r\n")
+            gate.open()
+            #expect(try await old?.text == "answer 1")
+            #expect(try await gateway.get("/x")?.text == "answer 2")
         }
         await backend.stop()
     }
@@ -397,6 +443,39 @@ import Testing
                 for _ in 0..<2 { _ = try await gateway.get(path) }
             }
             #expect(count.all.count == 6)
+        }
+        await backend.stop()
+    }
+
+    /// Whoever is known by a key of its own header, and not by `Authorization`, gets nobody else's answer either.
+    @Test func whatAKnownCallerGetsIsNobodyElses() async throws {
+        let count = Recorded<Void>()
+        let backend = try await Backend { request in
+            count.append(())
+            let control = request.line.contains("/public") ? "public, max-age=60" : "max-age=60"
+            let body = "answer \(count.all.count)"
+            return [
+                .send(
+                    "HTTP/1.1 200 OK\r\nCache-Control: \(control)\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+            ]
+        }
+        var route = try cached()
+        route.authentication = .named("partners")
+        var configuration = try keeping(backend, CachePolicy())
+        configuration.routes = [route]
+        configuration.authenticators = [
+            "partners": .apiKeys(
+                header: "X-Key",
+                [.init(subject: "a", secret: "key-of-a-0123"), .init(subject: "b", secret: "key-of-b-0123")])
+        ]
+        try await withGateway(configuration) { gateway in
+            for (path, key, text) in [
+                ("/own", "a", "answer 1"), ("/own", "b", "answer 2"), ("/own", "a", "answer 3"),
+                ("/public", "a", "answer 4"), ("/public", "b", "answer 4"),
+            ] {
+                let answer = try await gateway.get(path, fields: ["X-Key: key-of-\(key)-0123"])
+                #expect(answer?.text == text, "\(path) \(key)")
+            }
         }
         await backend.stop()
     }

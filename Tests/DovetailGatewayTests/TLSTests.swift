@@ -169,6 +169,46 @@ import Testing
         await backend.stop()
     }
 
+    /// Pools of an upstream over TLS come and go while their connections still say goodbye.
+    @Test func anUpstreamOverTLSChangesWhileItIsUsed() async throws {
+        let backend = try await echo()
+        let inner = try secured(backend, [["inner.test"]])
+        try await withGateway(inner) { inner in
+            func outer(_ number: Int) throws -> GatewayConfiguration {
+                var upstream = Upstream(name: "u", servers: [.init(host: "127.0.0.1", port: inner.port)])
+                upstream.tls = UpstreamTLS(serverName: "inner.test", authorities: certificates.authority)
+                upstream.poolSize = 10 + number
+                upstream.healthCheck = .init(path: "/health", interval: .milliseconds(20), unhealthyAfter: 1)
+                return GatewayConfiguration(
+                    listen: .init(port: 0), routes: [try route("all", "/**")], upstreams: [upstream])
+            }
+            try await withGateway(try outer(0)) { gateway in
+                for number in 1...20 {
+                    #expect(try await gateway.get("/x")?.status == 200)
+                    try await gateway.gateway.apply(try outer(number))
+                }
+                // Health checks speak TLS as well.
+                while !backend.requests.all.contains(where: { $0.line.hasPrefix("GET /health") }) {
+                    try await Task.sleep(for: .milliseconds(10))
+                }
+                #expect(try await gateway.get("/x")?.status == 200)
+            }
+        }
+        await backend.stop()
+    }
+
+    @Test func authoritiesOfClientsChangeWithTheConfiguration() async throws {
+        let backend = try await echo()
+        var configuration = try secured(backend, [["a.test"]])
+        try await withGateway(configuration) { gateway in
+            #expect(try await ask(gateway, "a.test").status == 0)
+            configuration.tls?.clientAuthorities = certificates.authority
+            try await gateway.gateway.apply(configuration)
+            #expect(try await ask(gateway, "a.test").status != 0, "from now on a certificate is asked for")
+        }
+        await backend.stop()
+    }
+
     /// What HTTP/2 may carry and HTTP/1.1 may not does not reach anybody.
     @Test func fieldsThatWouldBreakAHeadAreRefused() async throws {
         let backend = try await echo()

@@ -56,6 +56,26 @@ import Testing
         await backend.stop()
     }
 
+    @Test func aCacheOnTheSameRouteHoldsNobodyUp() async throws {
+        let gate = Gate()
+        let backend = try await chat(gate)
+        var route = try chatting()
+        route.cache = CachePolicy(freshFor: .seconds(60))
+        route.timeout = .seconds(5)
+        try await withGateway(configuration(backend, routes: [route])) { gateway in
+            var clients: [RawClient] = []
+            for _ in 0..<3 {
+                let client = try await gateway.client()
+                try await client.send(Self.ask)
+                #expect(await client.response()?.status == 101)
+                clients.append(client)
+            }
+            for client in clients { await client.close() }
+        }
+        gate.open()
+        await backend.stop()
+    }
+
     @Test func withoutTheRoutesLeaveItIsAnOrdinaryRequest() async throws {
         let backend = try await Backend { request in
             request.value("upgrade") == nil

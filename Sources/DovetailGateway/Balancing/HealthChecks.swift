@@ -2,6 +2,7 @@ import DovetailCore
 import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 /// Asks the servers of upstreams, each in its interval, whether they are well, and tells ``ServerHealth``.
@@ -56,8 +57,9 @@ final class HealthChecks: Sendable {
         _ upstream: Upstream, _ index: Int, _ check: Upstream.HealthCheck, _ health: ServerHealth
     ) async {
         let server = upstream.servers[index]
+        let tls = try? upstream.tls?.context(upstream: upstream.name)
         while !Task.isCancelled {
-            let outcome = await probe(server, check)
+            let outcome = await probe(server, check, tls ?? nil, upstream.tls?.serverName ?? server.host)
             guard !Task.isCancelled else { return }
             let isWell = if case .status(let status) = outcome { check.statuses.contains(status) } else { false }
             if health.probed(index, isWell: isWell, check: check) {
@@ -87,7 +89,9 @@ final class HealthChecks: Sendable {
         }
     }
 
-    private func probe(_ server: Upstream.Server, _ check: Upstream.HealthCheck) async -> Outcome {
+    private func probe(
+        _ server: Upstream.Server, _ check: Upstream.HealthCheck, _ tls: NIOSSLContext?, _ name: String
+    ) async -> Outcome {
         let host = server.host.contains(":") ? "[\(server.host)]" : server.host
         let request =
             "GET \(check.path) HTTP/1.1\r\nhost: \(host):\(server.port)\r\nuser-agent: dovetail-health-check\r\nconnection: close\r\n\r\n"
@@ -98,6 +102,11 @@ final class HealthChecks: Sendable {
                 .connectTimeout(.nanoseconds(check.timeout.wholeNanoseconds))
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
+                        if let tls {
+                            let name = AddressRange.bytes(of: name) == nil ? name : nil
+                            try channel.pipeline.syncOperations.addHandler(
+                                NIOSSLClientHandler(context: tls, serverHostname: name))
+                        }
                         try channel.pipeline.syncOperations.addHandler(StatusReader(answer))
                     }
                 }

@@ -54,6 +54,10 @@ final class ServerHealth: Sendable {
             }
             guard others else { return }
             records[server].failures = 0
+            // Who has done well for as long as it could be left out begins anew.
+            if now - records[server].ejectedUntil > policy.longestTime.wholeNanoseconds {
+                records[server].ejections = 0
+            }
             records[server].ejections = min(records[server].ejections + 1, 1000)
             let time = min(policy.time * records[server].ejections, policy.longestTime)
             records[server].ejectedUntil = now + time.wholeNanoseconds
@@ -63,10 +67,7 @@ final class ServerHealth: Sendable {
     /// A request to the server went well.
     func succeeded(_ server: Int) {
         guard !isFine, policy != nil else { return }
-        records.withLock { records in
-            records[server].failures = 0
-            if records[server].ejectedUntil == 0 { records[server].ejections = 0 }
-        }
+        records.withLock { $0[server].failures = 0 }
     }
 
     /// A probe has ended; tells whether the server's state has changed by it.

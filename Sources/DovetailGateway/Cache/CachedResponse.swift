@@ -30,6 +30,8 @@ struct CachedResponse: Sendable {
         var staleIfError: Int
         /// It must not be served without asking, however fresh.
         var asksAlways: Bool
+        /// Once it is stale it must not be served unasked, whatever a request would bear (RFC 9111 5.2.2.2).
+        var mustRevalidate = false
 
         func age(at now: MonotonicTime) -> Int {
             initialAge + max(0, Int((now - storedAt).inSeconds))
@@ -52,7 +54,7 @@ struct CachedResponse: Sendable {
         let left = times.lifetime - age
         let isWanted =
             !request.noCache && age <= request.maxAge ?? .max && (request.minFresh.map { left >= $0 } ?? true)
-        let toleratesStale = request.maxStale.map { -left <= $0 } ?? false
+        let toleratesStale = !times.mustRevalidate && request.maxStale.map { -left <= $0 } ?? false
         if !times.asksAlways, isWanted, left > 0 || (toleratesStale && request.maxAge == nil) { return .fresh }
         if request.noCache || times.asksAlways { return .stale(whileRevalidating: false, onError: false) }
         return .stale(
@@ -105,6 +107,13 @@ struct Storability {
             }
         }
         guard !vary.contains([0x2A]) else { return nil }
+        // What the gateway writes itself is not what the client said.
+        for name in vary {
+            switch name.withUnsafeBytes({ KnownField.of($0) }) {
+            case .forwarded, .dovetail, .dovetailAfter, .traceparent, .correlationID: return nil
+            default: break
+            }
+        }
         let apparent = date.map { max(0, wallSeconds - $0) } ?? 0
         let lifetime =
             control.sharedMaxAge ?? control.maxAge
@@ -119,7 +128,7 @@ struct Storability {
                 : control.staleWhileRevalidate ?? Int(policy.staleWhileRevalidate.inSeconds),
             staleIfError: mustAsk
                 ? control.staleIfError ?? 0 : control.staleIfError ?? Int(policy.staleIfError.inSeconds),
-            asksAlways: control.noCache)
+            asksAlways: control.noCache, mustRevalidate: mustAsk)
         self.vary = Array(Set(vary)).sorted { $0.lexicographicallyPrecedes($1) }
         let isUseful =
             times.lifetime > times.initialAge || tag != nil || lastModified != nil || times.staleIfError > 0

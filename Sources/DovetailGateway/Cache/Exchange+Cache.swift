@@ -12,13 +12,16 @@ final class CacheFill {
     var isLeader: Bool
     /// The answer being kept, without its body.
     var response: CachedResponse?
+    /// When it began, by the cache's count of invalidations.
+    let began: UInt64
     /// What `Cache-Status` says about the way here (RFC 9211).
     var status: String
 
     init(
         key: ResponseCache.Key, policy: CachePolicy, stale: CachedResponse?, mayServeStaleOnError: Bool, isLeader: Bool,
-        status: String
+        began: UInt64, status: String
     ) {
+        self.began = began
         self.key = key
         self.policy = policy
         self.stale = stale
@@ -31,10 +34,12 @@ final class CacheFill {
 extension Exchange {
     /// Answers from the cache; false if the request is to be forwarded.
     func answerFromCache(_ policy: CachePolicy, mayWait: Bool = true) -> Bool {
-        guard head.method == .get || head.method == .head, case .none = head.framing else { return false }
+        guard head.method == .get || head.method == .head, case .none = head.framing, !wantsWebSocket else {
+            return false
+        }
         let cache = worker.shared.cache
         let control = headBytes.withUnsafeReadableBytes { CacheControl(fields, in: $0) }
-        guard !control.noStore, !has("range"), !has("if-match"), !has("if-unmodified-since"),
+        guard !control.noStore, !head.nominatesFields, !has("range"), !has("if-match"), !has("if-unmodified-since"),
             !has("dovetail-after")
         else {
             cacheStatus = "fwd=bypass"
@@ -81,6 +86,7 @@ extension Exchange {
         }
         fill = CacheFill(
             key: key, policy: policy, stale: kept, mayServeStaleOnError: onError, isLeader: isLeader,
+            began: cache.invalidations,
             status: kept == nil ? "fwd=uri-miss" : control.noCache ? "fwd=request" : "fwd=stale")
         return false
     }
@@ -167,15 +173,18 @@ extension Exchange {
         let isNotModified = response.status == 304 && fill.stale != nil
         let storability = Storability(
             status: isNotModified ? fill.stale?.status ?? 200 : response.status, fields: answer, bytes: bytes,
-            policy: fill.policy, isAuthorised: head.authorization != nil, now: now,
+            policy: fill.policy, isAuthorised: head.authorization != nil || principal != nil, now: now,
             wallSeconds: WallClock.milliseconds / 1000)
         if isNotModified, var stale = fill.stale {
             // What the 304 does not say stays as it was (RFC 9111 3.2).
-            if let storability {
+            if !Exchange.speaksOfTime(answer, bytes) {
+                stale.times.storedAt = now
+                stale.times.initialAge = 0
+            } else if let storability {
                 stale.times = storability.times
-                stale.tag = storability.tag ?? stale.tag
-                worker.shared.cache.store(stale, under: fill.key)
             }
+            stale.tag = storability?.tag ?? stale.tag
+            worker.shared.cache.store(stale, under: fill.key, since: fill.began)
             status = 0
             serve(stale, status: "hit; fwd=stale; fwd-status=304")
             return true
@@ -194,6 +203,14 @@ extension Exchange {
             vary: storability.vary.map { .init(name: $0, value: said($0)) }, times: storability.times)
         cacheStatus = way + "; stored"
         return false
+    }
+
+    /// Whether an answer says itself how long it may be served.
+    private static func speaksOfTime(_ fields: [HeaderField], _ bytes: UnsafeRawBufferPointer) -> Bool {
+        fields.contains { field in
+            let name = bytes[field.name]
+            return name.equalsIgnoringCase("cache-control") || name.equalsIgnoringCase("expires")
+        }
     }
 
     /// A streamed answer of a handler is not kept.
@@ -254,7 +271,7 @@ extension Exchange {
     /// The answer is whole: it is kept, and whoever waits for it gets it.
     func keepWhole() {
         guard let fill, let response = fill.response else { return }
-        worker.shared.cache.store(response, under: fill.key)
+        worker.shared.cache.store(response, under: fill.key, since: fill.began)
         fill.response = nil
     }
 
@@ -298,7 +315,9 @@ extension Exchange {
 
     /// What the request says in a field: the values of all its lines, in order (RFC 9111 4.1).
     private func said(_ name: [UInt8]) -> [UInt8] {
-        headBytes.withUnsafeReadableBytes { bytes in
+        // What the gateway drops or sets is the same for all.
+        if let edits = route?.requestHeaders, name.withUnsafeBytes({ edits.drops($0) }) { return [] }
+        return headBytes.withUnsafeReadableBytes { bytes in
             var value: [UInt8] = []
             for field in fields
             where field.name.count == name.count && zip(bytes[field.name], name).allSatisfy({ lowercased($0) == $1 }) {

@@ -31,6 +31,10 @@ final class ResponseCache: Sendable {
         var nextID: UInt64 = 0
         var fills: [Key: [@Sendable () -> Void]] = [:]
         var evictions: UInt64 = 0
+        /// How many invalidations there were, and at which of them each place was thrown away; before `invalidatedFloor` it is not known any more.
+        var invalidations: UInt64 = 0
+        var invalidated: [[UInt8]: UInt64] = [:]
+        var invalidatedFloor: UInt64 = 0
     }
 
     let capacity: Int
@@ -52,11 +56,15 @@ final class ResponseCache: Sendable {
         }
     }
 
-    /// Keeps an answer in place of the one for the same values of what it depends on.
-    func store(_ response: CachedResponse, under key: Key) {
+    /// How many invalidations there were: an answer that was asked for before one of its place is not kept after it.
+    var invalidations: UInt64 { state.withLock { $0.invalidations } }
+
+    /// Keeps an answer in place of the one for the same values of what it depends on, unless its place was thrown away since it was asked for.
+    func store(_ response: CachedResponse, under key: Key, since began: UInt64) {
         let size = response.size + key.place.count + key.rest.count
         guard size <= capacity else { return }
         state.withLock { state in
+            guard state.invalidated[key.place] ?? state.invalidatedFloor <= began else { return }
             for id in state.variants[key] ?? [] where state.kept[id]?.response.vary == response.vary {
                 ResponseCache.remove(id, &state)
             }
@@ -87,6 +95,12 @@ final class ResponseCache: Sendable {
     /// Throws away what is kept for a host and path, whatever the query.
     func invalidate(place: [UInt8]) {
         state.withLock { state in
+            state.invalidations += 1
+            if state.invalidated.count >= 4096 {
+                state.invalidated = [:]
+                state.invalidatedFloor = state.invalidations
+            }
+            state.invalidated[place] = state.invalidations
             for key in state.places[place] ?? [] {
                 for id in state.variants[key] ?? [] { ResponseCache.remove(id, &state) }
             }
@@ -96,6 +110,9 @@ final class ResponseCache: Sendable {
     /// Throws everything away.
     func clear() {
         state.withLock { state in
+            state.invalidations += 1
+            state.invalidated = [:]
+            state.invalidatedFloor = state.invalidations
             state.kept = [:]
             state.variants = [:]
             state.places = [:]

@@ -47,6 +47,7 @@ enum ClientPipeline {
             }
         }
         try channel.pipeline.syncOperations.addHandler(manager)
+        try channel.pipeline.syncOperations.addHandler(ConnectionErrors())
         let id = ObjectIdentifier(channel)
         worker.openedHTTP2(channel)
         channel.closeFuture.assumeIsolated().whenComplete { _ in bound.value.closedHTTP2(id) }
@@ -76,6 +77,11 @@ private final class ProtocolChoice: ChannelInboundHandler, RemovableChannelHandl
         context.fireChannelInactive()
     }
 
+    func handlerRemoved(context: ChannelHandlerContext) {
+        worker.cancel(timer)
+        timer.onFire = nil
+    }
+
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .handshakeCompleted(let agreed) = event as? TLSUserEvent else {
             context.fireUserInboundEventTriggered(event)
@@ -85,6 +91,8 @@ private final class ProtocolChoice: ChannelInboundHandler, RemovableChannelHandl
         do {
             if agreed == "h2" {
                 try ClientPipeline.addHTTP2(context.channel, worker, isSecure: true)
+                // The connection has been active for a while; those that came now are told, and count its idle time.
+                context.fireChannelActive()
             } else {
                 try context.pipeline.syncOperations.addHandler(ClientConnection(worker: worker, isSecure: true))
             }
@@ -95,6 +103,16 @@ private final class ProtocolChoice: ChannelInboundHandler, RemovableChannelHandl
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}
+
+/// Ends a connection of HTTP/2 that is in error; an error of one stream is that stream's (RFC 9113 5.4).
+private final class ConnectionErrors: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is NIOHTTP2Errors.StreamError { return }
         context.close(promise: nil)
     }
 }

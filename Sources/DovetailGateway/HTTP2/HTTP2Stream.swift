@@ -108,9 +108,9 @@ final class HTTP2Stream: ChannelDuplexHandler {
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         var data = unwrapOutboundIn(data)
+        // An empty write asks to be told when what came before has been handed on; behind the end nothing is sent.
         guard data.readableBytes > 0, !isOver else {
-            // Asked for to know when what came before is out.
-            context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(ByteBuffer())))), promise: promise)
+            promise?.succeed()
             return
         }
         if outbound.readableBytes == 0 { outbound = data } else { outbound.writeBuffer(&data) }

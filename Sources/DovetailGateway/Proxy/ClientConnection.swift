@@ -368,6 +368,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     private func closeAfterFlush() {
         guard let context else { return }
         phase = .lingering
+        // One who does not read it is let go all the same.
+        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.idle)
         let loop = NIOLoopBound(context, eventLoop: context.eventLoop)
         context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in loop.value.close(promise: nil) }
     }

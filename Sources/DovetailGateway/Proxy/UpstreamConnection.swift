@@ -8,7 +8,8 @@ final class UpstreamConnection: ChannelInboundHandler {
     private static let limits = HeadLimits(bytes: 61_440, fields: 256, target: 8192)
 
     private let worker: Worker
-    unowned let pool: UpstreamPool
+    /// Held until the connection has ended, which over TLS takes a while: a pool that was retired goes with its last one.
+    let pool: UpstreamPool
     /// The server's index in the pool.
     let server: Int
     /// The server's host and port.
@@ -23,6 +24,8 @@ final class UpstreamConnection: ChannelInboundHandler {
     private var needsFlush = false
     private var hasServed = false
     private var answerHasBegun = false
+    /// Whether it is on its way to its end, and serves nobody any more.
+    private(set) var isClosing = false
     private var brokeOff = false
     /// Whether the connection has become a WebSocket's.
     private var isTunnel = false
@@ -55,6 +58,7 @@ final class UpstreamConnection: ChannelInboundHandler {
     }
 
     func close() {
+        isClosing = true
         context?.close(promise: nil)
     }
 
@@ -80,7 +84,8 @@ final class UpstreamConnection: ChannelInboundHandler {
     /// Begins to read: answers, and the end of the connection while it lies idle.
     func read() {
         guard !isReading, let context else { return }
-        if let exchange, !exchange.client.isWritable { return }
+        // An answer that is kept is read on: others wait for it, and its size is bounded.
+        if let exchange, !exchange.client.isWritable, exchange.fill?.response == nil { return }
         isReading = true
         context.read()
     }

@@ -51,8 +51,9 @@ final class UpstreamPool {
         for offset in servers.indices {
             let index = (first + offset) % servers.count
             if let available, !available[index] { continue }
-            if let connection = servers[index].idle.popLast() {
+            while let connection = servers[index].idle.popLast() {
                 servers[index].active += 1
+                if connection.isClosing { continue }
                 connection.serve(exchange)
                 return
             }
@@ -95,8 +96,16 @@ final class UpstreamPool {
         isRetired = true
         worker.cancel(sweep)
         for index in servers.indices {
-            for connection in servers[index].idle { connection.close() }
+            end(servers[index].idle.count, of: index)
         }
+    }
+
+    /// Closes those that have been idle longest; until they have ended they count as busy.
+    private func end(_ count: Int, of index: Int) {
+        let ending = Array(servers[index].idle.prefix(count))
+        servers[index].idle.removeFirst(count)
+        servers[index].active += count
+        for connection in ending { connection.close() }
     }
 
     /// The server for `exchange`; another than the one that has just failed it, if there is one.
@@ -135,6 +144,7 @@ final class UpstreamPool {
         let bootstrap = ClientBootstrap(group: worker.loop)
             .connectTimeout(.nanoseconds(upstream.connectTimeout.wholeNanoseconds))
             .channelOption(.autoRead, value: false)
+            .channelOption(.socketOption(.so_keepalive), value: 1)
             .channelOption(.writeBufferWaterMark, value: .init(low: 32_768, high: 65_536))
         let target = upstream.servers[index]
         let connecting =
@@ -159,7 +169,9 @@ final class UpstreamPool {
         guard channel.isActive, (try? addHandlers(connection, to: channel)) != nil else {
             servers[index].open -= 1
             servers[index].active -= 1
+            channel.close(promise: nil)
             if exchange.ticket == ticket { exchange.attemptFailed(.unreachable, pool: self, server: index) }
+            serveWaiting(from: index)
             return
         }
         connection.read()
@@ -208,8 +220,7 @@ final class UpstreamPool {
         let oldest = MonotonicTime.now.nanoseconds - upstream.idleTimeout.wholeNanoseconds
         var left = 0
         for index in servers.indices {
-            let expired = servers[index].idle.prefix { $0.idleSince <= oldest }
-            for connection in expired { connection.close() }
+            end(servers[index].idle.prefix { $0.idleSince <= oldest }.count, of: index)
             left += servers[index].idle.count
         }
         if left > 0 { worker.schedule(sweep, at: .now + .seconds(1)) }

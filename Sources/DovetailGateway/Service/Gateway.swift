@@ -80,7 +80,6 @@ public final class Gateway: Service {
         let certificates = try configuration.tls.map { tls throws(GatewayConfigurationError) in
             try CertificateTable(tls)
         }
-        let context = try certificates?.context()
         state.withLock { $0.certificates = certificates }
         let listener = try Listener(configuration.listen, loops: loopCount)
         let shared = shared
@@ -96,7 +95,7 @@ public final class Gateway: Service {
         let channels = try await listener.channels(on: group) { [workers] channel in
             channel.eventLoop.makeCompletedFuture {
                 guard let worker = workers.first(where: { $0.eventLoop === channel.eventLoop }) else { return }
-                if let context {
+                if let context = certificates?.context {
                     try ClientPipeline.secure(channel, worker.value, context)
                 } else {
                     try ClientPipeline.plain(channel, worker.value)
@@ -193,9 +192,9 @@ public final class Gateway: Service {
             throw GatewayConfigurationError("whether the gateway speaks TLS takes a restart to change")
         }
         let verifiers = try await prepareVerifiers(configuration)
+        for upstream in configuration.upstreams { _ = try upstream.tls?.context(upstream: upstream.name) }
         if let tls = configuration.tls { try state.withLock({ $0.certificates })?.reload(tls) }
-        if case .running(let workers, _, let checks) = phase {
-            defer { checks.apply(configuration) }
+        if case .running(let workers, _, _) = phase {
             for worker in workers {
                 let result: Result<Void, GatewayConfigurationError>? = try? await worker.eventLoop.submit {
                     do throws(GatewayConfigurationError) {
@@ -207,8 +206,11 @@ public final class Gateway: Service {
                 try result?.get()
             }
         }
+        if case .running(_, _, let checks) = phase { checks.apply(configuration) }
         state.withLock { $0.configuration = configuration }
         shared.keepOnly(configuration)
+        // A route may lead elsewhere now, or change what it passes on.
+        shared.cache.clear()
     }
 
     /// The counters of all loops, summed now; the last ones once the gateway has ended.

@@ -75,6 +75,7 @@ struct Listener {
                     .childChannelOption(.autoRead, value: false)
                     .childChannelOption(.allowRemoteHalfClosure, value: true)
                     .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                    .childChannelOption(.socketOption(.so_keepalive), value: 1)
                     .childChannelOption(.writeBufferWaterMark, value: .init(low: 32_768, high: 65_536))
                     .childChannelInitializer(initialise)
                     .withBoundSocket(descriptor)

@@ -17,16 +17,25 @@ final class CertificateTable: Sendable {
     }
 
     private let loaded: Mutex<Loaded>
+    private let present = Mutex<NIOSSLContext?>(nil)
 
     /// Reads the files. Throws ``GatewayConfigurationError`` if one cannot be read, or a key is not its certificate's.
     init(_ settings: ListenerTLS) throws(GatewayConfigurationError) {
         loaded = Mutex(Loaded(settings: settings, entries: try CertificateTable.read(settings)))
+        let context = try makeContext(settings)
+        present.withLock { $0 = context }
     }
+
+    /// What connections are made with that begin now.
+    var context: NIOSSLContext? { present.withLock { $0 } }
 
     /// Reads the files anew; on an error the certificates stay as they are.
     func reload(_ settings: ListenerTLS) throws(GatewayConfigurationError) {
         let entries = try CertificateTable.read(settings)
+        // The authorities of client certificates are the context's.
+        let context = try makeContext(settings)
         loaded.withLock { $0 = Loaded(settings: settings, entries: entries) }
+        present.withLock { $0 = context }
     }
 
     /// The certificate for a client that asks for `name`: one that names it, one with a wildcard for it (RFC 9525 6.3), or the first.
@@ -39,8 +48,7 @@ final class CertificateTable: Sendable {
     }
 
     /// A context that asks this table at each handshake.
-    func context() throws(GatewayConfigurationError) -> NIOSSLContext {
-        let settings = loaded.withLock { $0.settings }
+    private func makeContext(_ settings: ListenerTLS) throws(GatewayConfigurationError) -> NIOSSLContext {
         do {
             let first = settings.certificates[0]
             var configuration = TLSConfiguration.makeServerConfiguration(
@@ -52,8 +60,8 @@ final class CertificateTable: Sendable {
                 configuration.certificateVerification = .noHostnameVerification
                 configuration.trustRoots = .file(authorities)
             }
-            configuration.sslContextCallback = { [self] client, promise in
-                promise.succeed(entry(for: client.serverHostname)?.override ?? .noChanges)
+            configuration.sslContextCallback = { [weak self] client, promise in
+                promise.succeed(self?.entry(for: client.serverHostname)?.override ?? .noChanges)
             }
             return try NIOSSLContext(configuration: configuration)
         } catch {
