@@ -77,6 +77,10 @@ public final class CommandExecutor: Sendable {
         defer { leave(stream) }
         while true {
             if let current = live.current { return current }
+            if live.isAssumed {
+                let loaded = try await loader(aggregate).load(stream, checking: true)
+                return (loaded.state, loaded.version)
+            }
             try await live.load(checking: true)
         }
     }
@@ -124,8 +128,14 @@ public final class CommandExecutor: Sendable {
                     return draft
                 }
             } catch let error as LogError where error.code == .overloaded {
-                try await Task.sleep(for: .milliseconds(2))
+                do { try await Task.sleep(for: .milliseconds(2)) } catch {
+                    live.dropAssumption()
+                    throw error
+                }
                 continue
+            } catch {
+                live.dropAssumption()
+                throw error
             }
             guard let decision else {
                 if let version = try await live.load(checking: conflicts > 0) {
@@ -147,6 +157,7 @@ public final class CommandExecutor: Sendable {
                 live.invalidate(decision.generation)
                 throw error
             }
+            live.confirm(decision.generation)
             if let refusal = decision.refusal { throw refusal }
             if appended.wasDuplicate {
                 live.invalidate(decision.generation)

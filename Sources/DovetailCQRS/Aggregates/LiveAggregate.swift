@@ -16,6 +16,8 @@ final class LiveAggregate<State: Wire>: Sendable {
         var snapshot: Int64 = 0
         /// Rises whenever the state is dropped, so that a late failure does not drop a newer one.
         var generation = 0
+        /// Whether the state was taken for granted, and no append has confirmed it yet.
+        var isAssumed = false
     }
 
     private let core = Mutex(Core())
@@ -88,8 +90,29 @@ final class LiveAggregate<State: Wire>: Sendable {
         core.withLock { core in
             guard core.state == nil, core.generation == 0 else { return }
             (core.state, core.version, core.snapshot) = (aggregate.initial, 0, 0)
+            core.isAssumed = true
         }
     }
+
+    /// What a decision was taken on is what the log holds.
+    func confirm(_ generation: Int) {
+        core.withLock { core in
+            if core.generation == generation { core.isAssumed = false }
+        }
+    }
+
+    /// Drops a state that was taken for granted.
+    func dropAssumption() {
+        core.withLock { core in
+            guard core.isAssumed else { return }
+            core.generation += 1
+            core.state = nil
+            core.isAssumed = false
+        }
+    }
+
+    /// Whether what is in memory is not for others to see yet.
+    var isAssumed: Bool { core.withLock { $0.isAssumed } }
 
     /// Keeps the snapshot of a decision whose events are in the log.
     func save(_ state: State, version: Int64) async {
@@ -102,11 +125,12 @@ final class LiveAggregate<State: Wire>: Sendable {
             guard core.generation == generation else { return }
             core.generation += 1
             core.state = nil
+            core.isAssumed = false
         }
     }
 
-    /// The state with what is queued for it, and its version; nil if it is not loaded.
+    /// The state with what is queued for it, and its version; nil if it is not loaded, or taken for granted.
     var current: (state: State, version: Int64)? {
-        core.withLock { core in core.state.map { ($0, core.version) } }
+        core.withLock { core in core.isAssumed ? nil : core.state.map { ($0, core.version) } }
     }
 }

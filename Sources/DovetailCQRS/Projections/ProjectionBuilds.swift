@@ -44,10 +44,16 @@ enum ProjectionBuilds {
             try begin(projection, .active, switches: false, in: transaction)
             return Found(builds: try load(projection.name, in: transaction), reason: reason)
         }
+        for build in builds where build.state != .active {
+            // Cursors move with effects, so another build may have been further: it is of a log that is no more.
+            if let cursor = try Cursor.load(build.cursor, in: transaction), cursor.mismatch(log, head) != nil {
+                try drop(build, in: transaction)
+            }
+        }
         for build in builds where build.state == .building && projection.program(of: build.version) == nil {
             try drop(build, in: transaction)
         }
-        if !builds.contains(where: { $0.version == projection.version }) {
+        if !(try load(projection.name, in: transaction)).contains(where: { $0.version == projection.version }) {
             try begin(projection, .building, switches: true, in: transaction)
         }
         return Found(builds: try load(projection.name, in: transaction), reason: nil)

@@ -111,9 +111,17 @@ extension ReadModel {
         let name = projection.name
         return try await turns.withTurn(name) {
             unfollow(name, ends)
-            let builds = try await database.transaction("\(label) \(name)", as: .engine) { transaction in
-                try body(try ProjectionBuilds.load(name, in: transaction), transaction)
-                return try ProjectionBuilds.load(name, in: transaction)
+            let builds: [ProjectionBuild]
+            do {
+                builds = try await database.transaction("\(label) \(name)", as: .engine) { transaction in
+                    try body(try ProjectionBuilds.load(name, in: transaction), transaction)
+                    return try ProjectionBuilds.load(name, in: transaction)
+                }
+            } catch {
+                // Nothing has changed: who was followed is followed on.
+                let known = try? await database.snapshot { try ProjectionBuilds.load(name, in: $0) }
+                if let known { try? await follow(projection, known) }
+                throw error
             }
             try await follow(projection, builds)
             return builds

@@ -70,7 +70,7 @@ struct SagaCommit: Sendable {
         }
         for (index, line) in lines.enumerated() {
             var line = line
-            line.sequence = Int64(move.record.revision) * 16 + Int64(index)
+            line.sequence = Int64(move.record.revision) * 4096 + Int64(index)
             try SagaTables.note(line, of: move.record.number, in: transaction)
         }
         if let child { try SagaJournal.start(child, in: transaction) }

@@ -78,6 +78,8 @@ public struct SagaTask: Sendable, Codable, Equatable {
     public var awaits: SagaAddress?
     /// Whether its timer is set.
     public var isArmed = false
+    /// When its timer or its time-out ends, whatever ``dueAt`` says of another try; nil if it has none.
+    public var until: Date?
     /// Whether it was given up on: an operator has to look.
     public var isStuck = false
     /// Why it was given up on.
@@ -98,7 +100,7 @@ public struct SagaTask: Sendable, Codable, Equatable {
     var isListening: Bool { isArmed && awaits != nil && !isStuck }
 
     private enum CodingKeys: String, CodingKey {
-        case step, phase, attempts, inDoubt, due, awaits, isArmed, isStuck, failure
+        case step, phase, attempts, inDoubt, due, awaits, isArmed, until, isStuck, failure
     }
 
     public init(from decoder: any Decoder) throws {
@@ -112,6 +114,9 @@ public struct SagaTask: Sendable, Codable, Equatable {
         }
         awaits = try container.decodeIfPresent(SagaAddress.self, forKey: .awaits)
         isArmed = try container.decodeIfPresent(Bool.self, forKey: .isArmed) ?? false
+        until = try container.decodeIfPresent(Int64.self, forKey: .until).map {
+            Date(timeIntervalSince1970: Double($0) / 1e6)
+        }
         isStuck = try container.decodeIfPresent(Bool.self, forKey: .isStuck) ?? false
         failure = try container.decodeIfPresent(String.self, forKey: .failure)
     }
@@ -126,6 +131,7 @@ public struct SagaTask: Sendable, Codable, Equatable {
         try container.encodeIfPresent(dueAt?.microsecondsSince1970, forKey: .due)
         try container.encodeIfPresent(awaits, forKey: .awaits)
         if isArmed { try container.encode(true, forKey: .isArmed) }
+        try container.encodeIfPresent(until?.microsecondsSince1970, forKey: .until)
         if isStuck { try container.encode(true, forKey: .isStuck) }
         try container.encodeIfPresent(failure, forKey: .failure)
     }

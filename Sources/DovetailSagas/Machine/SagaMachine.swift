@@ -76,7 +76,11 @@ struct SagaMachine: Sendable {
     func resumed(_ record: SagaRecord, now: Date) -> SagaRecord {
         var move = Move(record: record)
         for (index, task) in record.progress.tasks.enumerated() where task.phase == .forward && !task.isArmed {
-            if case .action = work(for: task) { move.record.progress.tasks[index].inDoubt = true }
+            // A step that is in the definition no more may have been under way as well.
+            switch work(for: task) {
+            case .action, .missing: move.record.progress.tasks[index].inDoubt = true
+            default: break
+            }
         }
         let drained = record.progress.tasks.filter { $0.phase == .draining && !$0.isListening }
         for task in drained {
@@ -110,6 +114,7 @@ struct SagaMachine: Sendable {
             change(current.step, &move.record) {
                 $0.isArmed = true
                 $0.awaits = address
+                $0.until = until
                 $0.dueAt = until
             }
             move.lines.append(told(.waiting))
@@ -351,7 +356,8 @@ struct SagaMachine: Sendable {
                     $0.isStuck = false
                     $0.failure = nil
                     $0.attempts = 0
-                    $0.dueAt = now
+                    // What waits goes on waiting, until when it would have.
+                    $0.dueAt = $0.isArmed ? $0.until : now
                 }
             }
         case .skip:

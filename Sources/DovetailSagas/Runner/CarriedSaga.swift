@@ -61,10 +61,14 @@ struct CarriedSaga<State: Wire> {
         // What was dropped meanwhile, because the saga has turned back, has no result any more.
         guard record.progress.tasks.contains(where: { $0.step == result.task.step && $0.awaits == result.task.awaits })
         else { return nil }
-        if case .notYet = result.outcome, record.dueAt == record.progress.dueAt { return nil }
+        var (outcome, accepted) = (result.outcome, result.change)
+        if case .arrived(let number) = outcome, record.progress.taken.contains(number) {
+            // Another branch, which waits for the same, has taken it since this one looked.
+            (outcome, accepted) = (.notYet, nil)
+        }
+        if case .notYet = outcome, record.dueAt == record.progress.dueAt { return nil }
         var before = record
-        var outcome = result.outcome
-        if let change = result.change, var changed = state {
+        if let change = accepted, var changed = state {
             do {
                 try change(&changed)
                 before.state = String(decoding: try JSON.encode(changed), as: UTF8.self)

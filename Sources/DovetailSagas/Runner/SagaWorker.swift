@@ -106,7 +106,10 @@ struct SagaWorker<State: Wire>: Sendable {
         guard let message = try await journal.message(for: record, at: address) else { return result(.notYet, nil) }
         let end = try JSON.decode(SagaMessage.ChildEnd.self, from: message.data)
         guard end.status == .completed else {
-            throw end.problem ?? Problem("saga-child-compensated", status: 409)("the saga '\(task.step)' was undone")
+            // It has undone itself, so there is no doubt about it, whatever its problem says of the call that failed.
+            let problem =
+                end.problem ?? Problem("saga-child-compensated", status: 409)("the saga '\(task.step)' was undone")
+            return result(.failed(.permanent, problem), nil)
         }
         return result(.arrived(message.number), try child.accept(end.state))
     }
