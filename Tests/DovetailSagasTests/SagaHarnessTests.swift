@@ -194,6 +194,33 @@ import Testing
         }
     }
 
+    /// Whatever the call was that failed, a child that has undone itself leaves no doubt.
+    @Test(
+        "A child that fails with an error of no kind and undoes itself is refused: its parent asks once, and does not undo it again"
+    )
+    func childThatUndidItself() async throws {
+        struct Plain: Error {}
+        let ledger = Ledger()
+        for _ in 0..<20 { ledger.fail("rate 7", Plain()) }
+        let harness = try await SagaHarness()
+        let insurance = Saga("insurance", of: Booking.self).calls(ledger, "rate")
+        try await harness.add(
+            tripSaga().calls(ledger, "flight")
+                .child("insurance", of: insurance, start: { $0 }, into: \.insured) {
+                    $0.trip
+                } undo: {
+                    try ledger.call("cancel insurance \($0.trip)", $1)
+                })
+        try await harness.publish(booked("7"))
+        try await harness.run()
+        let records = try await harness.instances()
+        #expect(records.map(\.status) == [.compensated, .compensated])
+        #expect(!ledger.calls.contains { $0.what == "cancel insurance 7" })
+        #expect(ledger.effects.last == "undo flight 7")
+        let lines = try await harness.journal(of: try #require(records.first).id)
+        #expect(lines.filter { $0.step == "insurance" && $0.outcome == .failed }.count == 1)
+    }
+
     @Test("A stuck saga goes on when an operator has it tried again, skips the step, or turns it back")
     func stuck() async throws {
         for (action, ends) in [
