@@ -194,6 +194,32 @@ import Testing
         }
     }
 
+    @Test(
+        "Events that older programs have published start sagas, and are what one waits for, through their upcasters"
+    )
+    func olderEvents() async throws {
+        struct OldTrip: Wire { var trip: String }
+        struct OldPaid: Wire { var trip: String, euros: Int }
+        let booked = Event("trip.booked", OldTrip.self, key: \.trip).upcast(to: TripAPI.Trip.self, key: \.id) {
+            TripAPI.Trip(id: $0.trip)
+        }
+        let paid = Event("trip.paid", OldPaid.self, key: \.trip).upcast(to: TripAPI.Paid.self, key: \.id) {
+            TripAPI.Paid(id: $0.trip, cents: $0.euros * 100)
+        }
+        let ledger = Ledger()
+        let harness = try await SagaHarness()
+        try await harness.add(
+            Saga("trip", startedBy: booked) { Booking($0) }.wait("payment", for: paid, key: \.trip, into: \.paid)
+                .step("ticket") { try ledger.call("ticket \($0.trip) \($0.paid?.cents ?? 0)", $1) })
+        for (type, data) in [("trip.booked", #"{"trip":"7"}"#), ("trip.paid", #"{"trip":"7","euros":5}"#)] {
+            _ = try await harness.log.publish([
+                EventDraft(type: type, version: 1, key: "7", source: "old", data: Array(data.utf8))
+            ])
+        }
+        try await harness.run()
+        #expect(ledger.effects == ["ticket 7 500"])
+    }
+
     /// Whatever the call was that failed, a child that has undone itself leaves no doubt.
     @Test(
         "A child that fails with an error of no kind and undoes itself is refused: its parent asks once, and does not undo it again"

@@ -33,7 +33,7 @@ public struct Saga<State: Wire>: SagaBuilding {
         _ name: String, startedBy event: Event<Payload>, _ start: @escaping @Sendable (Payload) -> State
     ) {
         self.name = name
-        trigger = EventTrigger(type: event.name, version: event.version) { stored in
+        trigger = EventTrigger(type: event.name) { stored in
             start(try stored.payload(event).payload)
         }
     }
@@ -126,6 +126,6 @@ public struct SagaBranch<State: Wire>: SagaBuilding {
 /// What starts an instance.
 struct EventTrigger<State: Sendable>: Sendable {
     let type: String
-    let version: Int
+    /// The first state, of whatever version of the event the log holds; throws for one that no upcaster leads from.
     let start: @Sendable (StoredEvent) throws -> State
 }

@@ -90,7 +90,11 @@ extension SagaBuilding {
                 name: name,
                 work: .wait(
                     .init(
-                        topic: event.name, version: event.version, key: { state, _ in key(state) }, within: time,
+                        topic: event.name,
+                        payload: { stored in
+                            stored.version == event.version
+                                ? stored.data : try JSON.encode(try stored.payload(event).payload)
+                        }, key: { state, _ in key(state) }, within: time,
                         otherwise: otherwise,
                         accept: { data in
                             let payload = try JSON.decode(Payload.self, from: data)
@@ -110,7 +114,7 @@ extension SagaBuilding {
                 name: name,
                 work: .wait(
                     .init(
-                        topic: SagaMessage.signal(name), version: nil, key: { _, id in id.description }, within: time,
+                        topic: SagaMessage.signal(name), payload: nil, key: { _, id in id.description }, within: time,
                         otherwise: otherwise,
                         accept: { data in
                             let value = try JSON.decode(Value.self, from: data)

@@ -104,8 +104,8 @@ extension Saga: AnySaga {
                 case .action: break
                 case .timer: kind = .pause
                 case .wait(let wait):
-                    kind = wait.version == nil ? .decision : .event
-                    of = wait.version == nil ? step.name : wait.topic
+                    kind = wait.payload == nil ? .decision : .event
+                    of = wait.payload == nil ? step.name : wait.topic
                 case .child(let child):
                     kind = .child
                     of = child.saga.name
@@ -152,7 +152,7 @@ extension Saga: AnySaga {
     /// The topics that the saga's reader wants.
     var listensTo: [String] {
         let waited = steps.compactMap { step -> String? in
-            if case .wait(let wait) = step.work, wait.version != nil { return wait.topic }
+            if case .wait(let wait) = step.work, wait.payload != nil { return wait.topic }
             return nil
         }
         return Array(Set(waited + [trigger?.type].compactMap { $0 })).sorted()
@@ -167,17 +167,16 @@ extension Saga: AnySaga {
 
     /// Takes an event in for the saga's owner: starts an instance, and keeps it for those that wait, or will. Throws ``SagaOwnershipLost`` if another owns it.
     func receive(_ event: StoredEvent, owner: Int, now: Date, in transaction: Transaction) throws {
-        let isWaitedFor = steps.contains {
-            if case .wait(let wait) = $0.work { return wait.topic == event.type && wait.version == event.version }
-            return false
-        }
-        if isWaitedFor {
+        let payload = steps.lazy.compactMap { step -> (@Sendable (StoredEvent) throws -> [UInt8])? in
+            if case .wait(let wait) = step.work, wait.topic == event.type { wait.payload } else { nil }
+        }.first
+        if let payload {
             try SagaJournal.requireOwnership(of: name, owner, in: transaction)
             _ = try SagaTables.deliver(
-                event.data, id: event.id.description, to: name, SagaAddress(topic: event.type, key: event.key),
+                try payload(event), id: event.id.description, to: name, SagaAddress(topic: event.type, key: event.key),
                 at: now, in: transaction)
         }
-        guard let trigger, trigger.type == event.type, trigger.version == event.version else { return }
+        guard let trigger, trigger.type == event.type else { return }
         let state = String(decoding: try JSON.encode(try trigger.start(event)), as: UTF8.self)
         let record = begin(
             SagaBeginning(

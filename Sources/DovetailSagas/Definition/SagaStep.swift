@@ -18,8 +18,8 @@ public struct SagaStep<State: Wire>: Sendable {
     /// Waits for a message: an event that was published, or a signal.
     struct Wait: Sendable {
         let topic: String
-        /// The event's version; nil for a signal.
-        let version: Int?
+        /// The payload that it waits for, of whatever version of the event the log holds; nil for a signal. Throws for one that no upcaster leads from.
+        let payload: (@Sendable (StoredEvent) throws -> [UInt8])?
         /// The key that the message has to have, from the state and the instance's id.
         let key: @Sendable (State, UniqueID) -> String
         let within: Duration?
