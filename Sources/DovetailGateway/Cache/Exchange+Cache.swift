@@ -320,7 +320,7 @@ extension Exchange {
         return headBytes.withUnsafeReadableBytes { bytes in
             var value: [UInt8] = []
             for field in fields
-            where field.name.count == name.count && zip(bytes[field.name], name).allSatisfy({ lowercased($0) == $1 }) {
+            where bytes[field.name].equalsIgnoringCase(name) {
                 if !value.isEmpty { value += [0x2C, 0x20] }
                 value += bytes[field.value]
             }

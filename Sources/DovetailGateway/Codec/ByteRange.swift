@@ -37,6 +37,14 @@ extension UnsafeRawBufferPointer {
         return true
     }
 
+    /// Whether these bytes say `text`, which is in lower case, whatever their own case.
+    @inline(__always)
+    func equalsIgnoringCase(_ text: [UInt8]) -> Bool {
+        guard count == text.count else { return false }
+        for index in 0..<count where lowercased(self[index]) != text[index] { return false }
+        return true
+    }
+
     /// Whether these bytes begin with `text`, which is in lower case, whatever their own case.
     @inline(__always)
     func startsIgnoringCase(_ text: StaticString) -> Bool {

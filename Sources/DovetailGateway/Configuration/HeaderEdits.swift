@@ -48,6 +48,6 @@ struct CompiledHeaderEdits {
 
     /// Whether a field goes.
     func drops(_ name: UnsafeRawBufferPointer) -> Bool {
-        names.contains { $0.count == name.count && zip(name, $0).allSatisfy { lowercased($0) == $1 } }
+        names.contains { name.equalsIgnoringCase($0) }
     }
 }

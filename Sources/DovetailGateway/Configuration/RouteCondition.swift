@@ -49,8 +49,7 @@ struct CompiledCondition: Sendable {
     func holds(in bytes: UnsafeRawBufferPointer, query: ByteRange?, fields: [HeaderField]) -> Bool {
         if isHeader {
             return fields.contains { field in
-                field.name.count == name.count
-                    && zip(bytes[field.name], name).allSatisfy { lowercased($0) == $1 }
+                bytes[field.name].equalsIgnoringCase(name)
                     && (value.map { bytes[field.value].elementsEqual($0) } ?? true)
             }
         }

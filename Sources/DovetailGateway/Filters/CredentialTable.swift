@@ -53,7 +53,7 @@ final class CredentialTable: Sendable {
         switch kind {
         case .header(let name):
             let value = fields.first { field in
-                field.name.count == name.count && zip(bytes[field.name], name).allSatisfy { lowercased($0) == $1 }
+                bytes[field.name].equalsIgnoringCase(name)
             }
             let found = value.flatMap { known[CredentialTable.digest(Array(bytes[$0.value]))] }
             return (found, "ApiKey header=\"\(String(decoding: name, as: UTF8.self))\"")

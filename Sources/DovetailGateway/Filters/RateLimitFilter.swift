@@ -33,7 +33,7 @@ final class CompiledLimit {
     /// The value of the field that this limit counts by.
     func fieldValue(in fields: [HeaderField], of bytes: UnsafeRawBufferPointer) -> ByteRange? {
         fields.first { field in
-            field.name.count == fieldName.count && zip(bytes[field.name], fieldName).allSatisfy { lowercased($0) == $1 }
+            bytes[field.name].equalsIgnoringCase(fieldName)
         }?.value
     }
 }

@@ -172,7 +172,7 @@ final class Exchange {
             case .header(let name):
                 let name = name.utf8.map(lowercased)
                 let field = fields.first { field in
-                    field.name.count == name.count && zip(bytes[field.name], name).allSatisfy { lowercased($0) == $1 }
+                    bytes[field.name].equalsIgnoringCase(name)
                 }
                 return field.map { Balancer.hash(bytes[$0.value]) } ?? Balancer.hash(client.address.utf8)
             }
