@@ -44,14 +44,20 @@ import Testing
             #expect(seen.values("connection") == ["upgrade"])
             #expect(seen.values("upgrade") == ["websocket"])
             #expect(seen.values("sec-websocket-key") == ["x"])
+            // A route that goes takes no connection with it.
+            try await gateway.gateway.apply(configuration(backend, routes: [try route("other", "/other")]))
+            let gone = try await gateway.get("/chat")
+            #expect(gone?.status == 404)
             try await Task.sleep(for: .milliseconds(600))
             try await client.send("something from the client")
             gate.open()
             let rest = String(decoding: await client.readToEnd(), as: UTF8.self)
             #expect(rest.hasSuffix("hellobye") || (agreed?.text == "hello" && rest == "bye"), "\(rest)")
-            await gateway.finished.wait(for: 1)
-            #expect(gateway.finished.all.first?.status == 101)
-            #expect(gateway.finished.all.first?.brokeOff == false)
+            // The request that met no route was over before.
+            await gateway.finished.wait(for: 2)
+            let record = try #require(gateway.finished.all.last)
+            #expect(record.status == 101)
+            #expect(record.brokeOff == false)
         }
         await backend.stop()
     }
