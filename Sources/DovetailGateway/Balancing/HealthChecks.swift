@@ -59,7 +59,7 @@ final class HealthChecks: Sendable {
         let server = upstream.servers[index]
         let tls = try? upstream.tls?.context(upstream: upstream.name)
         while !Task.isCancelled {
-            let outcome = await probe(server, check, tls ?? nil, upstream.tls?.serverName ?? server.host)
+            let outcome = await probe(server, check, tls ?? nil, upstream.tls?.serverName ?? server.hostName)
             guard !Task.isCancelled else { return }
             let isWell = if case .status(let status) = outcome { check.statuses.contains(status) } else { false }
             if health.probed(index, isWell: isWell, check: check) {
@@ -92,9 +92,8 @@ final class HealthChecks: Sendable {
     private func probe(
         _ server: Upstream.Server, _ check: Upstream.HealthCheck, _ tls: NIOSSLContext?, _ name: String
     ) async -> Outcome {
-        let host = server.host.contains(":") ? "[\(server.host)]" : server.host
         let request =
-            "GET \(check.path) HTTP/1.1\r\nhost: \(host):\(server.port)\r\nuser-agent: dovetail-health-check\r\nconnection: close\r\n\r\n"
+            "GET \(check.path) HTTP/1.1\r\nhost: \(server.authority)\r\nuser-agent: dovetail-health-check\r\nconnection: close\r\n\r\n"
         let loop = group.next()
         let answer = loop.makePromise(of: Int.self)
         do {

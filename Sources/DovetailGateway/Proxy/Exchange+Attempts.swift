@@ -23,6 +23,7 @@ extension Exchange {
         attempts += 1
         attemptStarted = .now
         guard admit(to: pool) else { return }
+        if pool.upstream.hedge != nil { prepareHedge(pool) }
         pool.acquire(for: self)
     }
 
@@ -43,7 +44,7 @@ extension Exchange {
     }
 
     func keepForReplay(_ slice: ByteBuffer) {
-        guard var kept = replay else { return }
+        guard var kept = replay, !isCopy else { return }
         replay = nil
         guard let retry = pool?.upstream.retry, isIdempotent,
             kept.readableBytes + slice.readableBytes <= retry.replayBytes
@@ -85,6 +86,13 @@ extension Exchange {
             pool.observe(server, isFailure: true, since: attemptStarted)
         }
         report(.failure)
+        if hedge != nil, isLeftToHedge(failure, pool: pool, server: server) { return }
+        settle(failure, pool: pool, server: server)
+    }
+
+    /// An attempt has failed, and no other is under way.
+    func settle(_ failure: AttemptFailure, pool: UpstreamPool, server: Int) {
+        failedServer = server
         if let wait = waitBeforeRetry(after: failure, pool) { return retry(in: wait, pool) }
         switch failure {
         case .unreachable:
@@ -102,6 +110,14 @@ extension Exchange {
     /// Drops an answer whose status is to be tried again; false if it is to be passed on.
     func retriesAnswer(status: Int, retryAfter: Duration?, from connection: UpstreamConnection) -> Bool {
         let pool = connection.pool
+        if hedgedRequest != nil, Exchange.isFailure(status) {
+            // It does not overtake anybody by failing.
+            report(status: status)
+            pool.observe(connection.server, isFailure: true, since: attemptStarted)
+            clientGone()
+            return true
+        }
+        if hedge != nil { dropHedge() }
         guard let retry = pool.upstream.retry, retry.statuses.contains(status),
             let wait = waitBeforeRetry(after: .status(status, retryAfter: retryAfter), pool)
         else { return false }
@@ -109,6 +125,7 @@ extension Exchange {
         failedServer = connection.server
         report(status: status)
         pool.observe(connection.server, isFailure: true, since: attemptStarted)
+        observeLatency(pool, status: status)
         connection.abandon()
         self.retry(in: wait, pool)
         return true
@@ -134,7 +151,7 @@ extension Exchange {
             problem.retryAfter = retryAfter
             error = problem
         }
-        guard let retry = pool.upstream.retry else { return nil }
+        guard let retry = pool.upstream.retry, !isCopy else { return nil }
         let now = MonotonicTime.now
         let decision = retry.policy.decide(
             afterAttempt: attempts, failedWith: error, safety: isIdempotent ? .always : .onlyIfNotSent, at: now,
