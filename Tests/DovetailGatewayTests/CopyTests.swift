@@ -297,6 +297,29 @@ struct HedgeTests {
         await answering.stop()
     }
 
+    @Test func overHTTP2TheOvertakenStreamIsReset() async throws {
+        let slow = try await HTTP2Backend { _ in [] }
+        let fast = try await HTTP2Backend { _ in [.head([(":status", "200")]), .body("fast", ends: true)] }
+        var upstream = Upstream(
+            name: "u",
+            servers: [.init(host: "127.0.0.1", port: slow.port), .init(host: "127.0.0.1", port: fast.port)])
+        upstream.protocol = .http2
+        upstream.hedge = HedgePolicy(after: .milliseconds(30))
+        let configuration = GatewayConfiguration(
+            listen: .init(port: 0), routes: [try route("all", "/**")], upstreams: [upstream])
+        try await withGateway(configuration) { gateway in
+            for _ in 0..<4 {
+                let response = try await gateway.get("/x")
+                #expect(response?.status == 200 && response?.text == "fast")
+            }
+            await slow.resets.wait(for: 2)
+            #expect(await gateway.gateway.metrics().hedgesWon["u"] == 2)
+            #expect(slow.connections.all.count == 1, "only the stream is ended")
+        }
+        await slow.stop()
+        await fast.stop()
+    }
+
     @Test func whenBothFailTheClientIsToldOnce() async throws {
         func failing(after milliseconds: Int) async throws -> Backend {
             try await Backend { _ in

@@ -68,13 +68,17 @@ extension Exchange {
         worker.scratch.writeStaticString("\r\n")
     }
 
-    /// The answer is whole.
-    func responseEnd() {
+    /// The answer is whole, with these lines of trailers behind it.
+    func responseEnd(trailers: [UInt8] = []) {
         guard !isCopy else { return }
         keepWhole()
         if responseFraming == .chunked {
             worker.compose()
-            worker.scratch.writeStaticString("0\r\n\r\n")
+            worker.scratch.writeStaticString("0\r\n")
+            if head.acceptsTrailers, !trailers.isEmpty {
+                worker.scratch.writeBytes(TrailerSection.forwarded(trailers))
+            }
+            worker.scratch.writeStaticString("\r\n")
         }
         commitResponse()
     }
@@ -92,6 +96,7 @@ extension Exchange {
         guard !isCopy else { return clientGone() }
         if [.upstream, .circuitOpen, .timeout, .overloaded].contains(reason), serveStaleInstead() { return }
         worker.counters.rejected[reason, default: 0] += 1
+        if isGRPC { return answerGRPC(problem) }
         var problem = problem
         problem.instance = correlationText
         var fields = fields
