@@ -35,6 +35,13 @@ struct TraceContext: Equatable, Sendable {
         span = max(1, random.next())
     }
 
+    /// Another span beside this hop's.
+    func next(random: inout FastRandom) -> TraceContext {
+        var next = self
+        next.span = max(1, random.next())
+        return next
+    }
+
     /// As in `traceparent`, with this hop's span as the parent.
     var text: String {
         var buffer = ByteBuffer()
