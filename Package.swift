@@ -165,7 +165,11 @@ let package = Package(
             events + ["DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailMemory"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(
-            name: "fuzz-inputs", dependencies: events, path: "Tests/Fuzz", swiftSettings: strict),
+            name: "fuzz-inputs",
+            dependencies: modules + [
+                "DovetailGateway", "DovetailPlatform", .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Tests/Fuzz", swiftSettings: strict),
         .executableTarget(
             name: "crash-subject",
             dependencies: events + [

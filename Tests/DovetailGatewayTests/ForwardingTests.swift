@@ -222,7 +222,17 @@ struct ForwardingTests {
         await backend.stop()
     }
 
-    @Test func answersAfterTheClientHasEndedItsSide() async throws {
+    /// Who has said that no request follows, or has sent it already, may close its sending side and read.
+    @Test(arguments: [
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 1), ("GET / HTTP/1.0\r\n\r\n", 1),
+        ("POST / HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody", 1),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+            1
+        ),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 2),
+    ])
+    func answersAfterTheClientHasEndedItsSide(text: String, answers: Int) async throws {
         let gate = Gate()
         let backend = try await Backend { _ in
             [
@@ -234,12 +244,39 @@ struct ForwardingTests {
         }
         try await withGateway(configuration(backend, routes: [try everything()])) { gateway in
             let client = try await gateway.client()
-            try await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            try await client.send(text)
             try await client.finishSending()
             await backend.requests.wait(for: 1)
+            try await Task.sleep(for: .milliseconds(50))
             gate.open()
-            #expect(await client.response()?.text == "late")
+            for _ in 0..<answers { #expect(await client.response()?.text == "late") }
             #expect(await client.readToEnd().isEmpty)
+        }
+        await backend.stop()
+    }
+
+    /// Any other that ends its side in the middle of a request has gone: its request is left at once, and its place is free.
+    @Test(arguments: [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo",
+        "POST / HTTP/1.0\r\nContent-Length: 4\r\n\r\nbo",
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n",
+    ])
+    func aClientThatGoesIsSeenBeforeItsAnswerIsThere(text: String) async throws {
+        let backend = try await Backend(wantsBody: false) { request in
+            request.line.contains("/next") ? answer("next") : []
+        }
+        var route = try everything()
+        route.maximumInFlight = InFlightPolicy(maximum: 1)
+        try await withGateway(configuration(backend, routes: [route])) { gateway in
+            let client = try await gateway.client()
+            try await client.send(text)
+            await backend.requests.wait(for: 1)
+            try await client.finishSending()
+            await gateway.finished.wait(for: 1)
+            #expect(await client.readToEnd().isEmpty)
+            #expect(gateway.finished.all.first?.brokeOff == true)
+            #expect(try await gateway.get("/next")?.text == "next")
         }
         await backend.stop()
     }

@@ -71,6 +71,15 @@ struct RequestHeadTests {
         ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: user@a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a:123456\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: :80\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: ::1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: []\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a[1]\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\n", 400),
@@ -86,6 +95,8 @@ struct RequestHeadTests {
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: ,chunked\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked ,\r\n\r\n", 400),
         ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", 501),
@@ -117,7 +128,10 @@ struct RequestHeadTests {
         ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("GET http://u@a/x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        ("GET http://a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET http://a:b/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET http://?x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET http://a?x#y HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n", 400),
         ("GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("GET /?a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("GET /a\u{0}b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
@@ -162,7 +176,8 @@ struct RequestHeadTests {
         "POST /a?b=c/../d%2F HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Length: 3\r\n\r\n",
         "OPTIONS /a;b=c,d HTTP/1.1\r\nhost:a\r\nX: \u{E9}\t y \r\nEmpty:\r\n\r\n",
         "GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n",
-        "DELETE /a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: , Chunked\r\n\r\n",
+        "DELETE /a/ HTTP/1.1\r\nHost: a_b.c:\r\nTransfer-Encoding: \tChunked \r\n\r\n",
+        "GET http://[2001:db8::7f]:65535?a HTTP/1.1\r\nHost: a:8080\r\n\r\n",
     ])
     func acceptsWhatTheStandardAllows(text: String) throws {
         let count = text.utf8.count
@@ -193,6 +208,13 @@ struct RequestHeadTests {
             try readHead("GET http://real:8080/x HTTP/1.1\r\nHost: other\r\n\r\n").get())
         #expect(head.text(head.host, bytes) == "real:8080")
         #expect(head.text(head.path, bytes) == "/x")
+    }
+
+    @Test(arguments: [("http://a", nil), ("https://a:1", nil), ("http://a?b=/c", "b=/c")] as [(String, String?)])
+    func aTargetWithoutAPathIsForTheRoot(target: String, query: String?) throws {
+        let (head, _, bytes) = try #require(try readHead("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n").get())
+        #expect(head.text(head.path, bytes) == "/")
+        #expect(head.query.map { head.text($0, bytes) } == query)
     }
 
     @Test(arguments: [

@@ -28,6 +28,10 @@ struct FramingFields {
             if coding.equalsIgnoringCase("chunked") { chunkedAt = chunkedAt == 0 ? count : -1 }
         }
         guard count > 0 else { throw .bad("Transfer-Encoding is empty") }
+        // A list may hold nothing between commas (RFC 9110 5.6.1), but not every reader of this one knows that.
+        guard value.count(where: { $0 == 0x2C }) == count - 1 else {
+            throw .bad("Transfer-Encoding has an empty element")
+        }
         // RFC 9112 6.3: chunked must come last, and once, or the length cannot be known.
         guard count == 1 || chunkedAt == count else { throw .bad("chunked is not the only last transfer coding") }
         guard count == 1, chunkedAt == 1 else {

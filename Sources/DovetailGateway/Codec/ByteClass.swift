@@ -24,8 +24,6 @@ struct ByteClass: Sendable {
     @inline(__always) static var path: ByteClass { ByteClass(low: 0x2FFF_FFD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFF) }
     /// Visible ASCII without `#`: what clients send in a query, which is more than RFC 3986 3.4 allows.
     @inline(__always) static var query: ByteClass { ByteClass(low: 0xFFFF_FFF6_0000_0000, high: 0x7FFF_FFFF_FFFF_FFFF) }
-    /// Names, addresses and ports, as in `Host` (RFC 9110 7.2).
-    @inline(__always) static var host: ByteClass { ByteClass(low: 0x07FF_6000_0000_0000, high: 0x47FF_FFFE_AFFF_FFFE) }
     /// What an id from outside may hold to be passed on and logged as it is.
     @inline(__always)
     static var identifier: ByteClass { ByteClass(low: 0x27FF_F800_0000_0000, high: 0x47FF_FFFE_87FF_FFFF) }

@@ -80,25 +80,30 @@ struct RequestHead {
             let scheme = target.startsIgnoringCase("http://") ? 7 : target.startsIgnoringCase("https://") ? 8 : 0
             guard scheme > 0 else { throw .bad("the request target is no path and no http address") }
             pathStart = start + scheme
-            while pathStart < end, bytes[pathStart] != 0x2F {
-                guard ByteClass.host.contains(bytes[pathStart]) else {
-                    throw .bad("the target's authority is malformed")
-                }
-                pathStart += 1
-            }
-            guard pathStart > start + scheme, pathStart < end else { throw .bad("the target has no host or no path") }
+            while pathStart < end, bytes[pathStart] != 0x2F, bytes[pathStart] != 0x3F { pathStart += 1 }
             host = ByteRange(start + scheme, pathStart)
+            guard !host.isEmpty, UnsafeRawBufferPointer(bytes)[host].isHost else {
+                throw .bad("the target's authority is malformed")
+            }
             targetHasAuthority = true
+            if pathStart == end || bytes[pathStart] == 0x3F {
+                // A target without a path is for the root (RFC 9112 3.2.1): the slash before the authority stands for it.
+                if pathStart < end { query = try readQuery(UnsafeRawBufferPointer(bytes), pathStart + 1, end) }
+                path = ByteRange(start + scheme - 1, start + scheme)
+                return
+            }
         }
         var pathEnd = pathStart
         while pathEnd < end, bytes[pathEnd] != 0x3F { pathEnd += 1 }
-        if pathEnd < end {
-            for index in (pathEnd + 1)..<end where !ByteClass.query.contains(bytes[index]) {
-                throw .bad("the query holds a character that has to be escaped")
-            }
-            query = ByteRange(pathEnd + 1, end)
-        }
+        if pathEnd < end { query = try readQuery(UnsafeRawBufferPointer(bytes), pathEnd + 1, end) }
         path = try RequestTarget.canonicalise(bytes, ByteRange(pathStart, pathEnd))
+    }
+
+    private func readQuery(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ end: Int) throws(CodecError) -> ByteRange {
+        for index in start..<end where !ByteClass.query.contains(bytes[index]) {
+            throw .bad("the query holds a character that has to be escaped")
+        }
+        return ByteRange(start, end)
     }
 
     private mutating func readFields(_ bytes: UnsafeRawBufferPointer, _ fields: [HeaderField]) throws(CodecError) {
@@ -111,7 +116,9 @@ struct RequestHead {
             case .host:
                 hosts += 1
                 if !targetHasAuthority { host = field.value }
-                for byte in bytes[field.value] where !ByteClass.host.contains(byte) { throw .bad("Host is malformed") }
+                // RFC 9112 3.2: whatever the target says, what clients send here is a host.
+                guard !field.value.isEmpty || minorVersion == 0 else { throw .bad("Host is empty") }
+                guard bytes[field.value].isHost else { throw .bad("Host is malformed") }
             case .contentLength: try framingFields.contentLength(bytes[field.value])
             case .transferEncoding: try framingFields.transferEncoding(bytes[field.value])
             case .connection:
@@ -145,7 +152,6 @@ struct RequestHead {
             }
         }
         guard hosts == 1 || (hosts == 0 && minorVersion == 0) else { throw .bad("there is not exactly one Host") }
-        guard !host.isEmpty || minorVersion == 0 else { throw .bad("Host is empty") }
         framing = try framingFields.framing(minorVersion: minorVersion) ?? .none
         if framing == .length(0) { framing = .none }
         if framing == .none { expectsContinue = false }
@@ -154,6 +160,31 @@ struct RequestHead {
 }
 
 extension UnsafeRawBufferPointer {
+    /// Whether these bytes are a name or an address, with a port or without (RFC 9110 7.2), or nothing.
+    ///
+    /// What follows a colon has to be a port: two readers would disagree about where the name ends.
+    var isHost: Bool {
+        var index = 0
+        if first == 0x5B {
+            index = 1
+            while index < count, hexValue(self[index]) != nil || self[index] == 0x3A || self[index] == 0x2E {
+                index += 1
+            }
+            guard index > 1, index < count, self[index] == 0x5D else { return false }
+            index += 1
+        } else {
+            while index < count, ByteClass.unreserved.contains(self[index]) { index += 1 }
+        }
+        if index == count { return true }
+        guard index > 0, self[index] == 0x3A, count - index <= 6 else { return false }
+        index += 1
+        while index < count {
+            guard self[index] &- 0x30 < 10 else { return false }
+            index += 1
+        }
+        return true
+    }
+
     /// Whether a `Connection` field in `fields` names `name` as a field of this hop only.
     func connectionNominates(_ name: ByteRange, in fields: [HeaderField]) -> Bool {
         let name = self[name]

@@ -188,9 +188,16 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             context.fireUserInboundEventTriggered(event)
             return
         }
-        // A client may close its sending side and still wait for answers.
         inputClosed = true
-        if phase != .exchange || !body.isDone { context.close(promise: nil) }
+        guard phase == .exchange, mayWaitForAnswer else { return context.close(promise: nil) }
+        process()
+    }
+
+    /// Whether a client that has ended its sending side may still read: it has said that no request follows, or has sent what follows already.
+    /// Any other has gone, as far as can be known, and what is done for it is in vain.
+    private var mayWaitForAnswer: Bool {
+        if body.isDone { return !head.keepAlive || inbound.readableBytes > 0 }
+        return !head.keepAlive && inbound.readableBytes > 0
     }
 
     var isWritable: Bool { context?.channel.isWritable ?? isDetached }
@@ -300,6 +307,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
                 bodyEndDelivered = true
                 exchange.requestBodyEnd()
             } else {
+                // Its end will not come.
+                if inputClosed { return abort() }
                 break
             }
             guard self.exchange === exchange else { return }
