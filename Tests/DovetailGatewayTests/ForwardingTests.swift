@@ -281,6 +281,36 @@ struct ForwardingTests {
         await backend.stop()
     }
 
+    /// However it is cut, HTTP/2 is known by how it begins, and requests that begin like it are requests.
+    @Test func beginningsThatComeInPiecesAreOneProtocolOrTheOther() async throws {
+        let backend = try await Backend { _ in answer("ok") }
+        try await withGateway(configuration(backend, routes: [try everything()])) { gateway in
+            let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
+            let pieces: [[UInt8]] = [
+                Array("P".utf8), Array("RI * HTTP/2.0\r\n".utf8), Array("\r\nSM\r\n\r".utf8), [0x0A] + settings,
+            ]
+            let second = try await gateway.client()
+            for piece in pieces {
+                try await second.send(piece)
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(await second.arrived(9))
+            await second.close()
+            let first = try await gateway.client()
+            for piece in ["P", "UT / HTTP/1.1\r\nHost: a\r\n", "Content-Length: 0\r\n\r\n"] {
+                try await first.send(piece)
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(await first.response()?.text == "ok")
+            let other = try await gateway.client()
+            try await other.send("PRI * HTTP/2.0\r\n\r\nno")
+            #expect(await other.response()?.status == 505)
+            await first.close()
+            await other.close()
+        }
+        await backend.stop()
+    }
+
     @Test func endsWithTheUpstreamsConnectionWhereThatEndsTheBody() async throws {
         let backend = try await Backend { _ in [.send("HTTP/1.0 200 OK\r\n\r\nall of it"), .close] }
         try await withGateway(configuration(backend, routes: [try everything()])) { gateway in

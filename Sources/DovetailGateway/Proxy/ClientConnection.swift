@@ -150,8 +150,11 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         var data = unwrapInboundIn(data)
         guard phase != .lingering, phase != .closed else { return }
         if inbound.readableBytes == 0 { inbound = data } else { inbound.writeBuffer(&data) }
-        if !hasServed, !isTLS, !isStream, inbound.readableBytesView.starts(with: ClientConnection.preface) {
-            return becomeHTTP2(context)
+        if !hasServed, !isTLS, !isStream {
+            let bytes = inbound.readableBytesView
+            if bytes.starts(with: ClientConnection.preface) { return becomeHTTP2(context) }
+            // It may come in pieces; what has come of it is no request by itself.
+            if ClientConnection.preface.starts(with: bytes) { return }
         }
         process()
     }
