@@ -63,7 +63,6 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// The address that a proxy in front has told of the connection.
     private let toldAddress: String?
     /// Whether it is no connection: it stands for one in what the gateway sends on its own.
-    private let isDetached: Bool
     /// The address of whoever made the connection, if what it says of others is believed; nil if not.
     private var trustedPeer: String?
     /// Whether it is one stream of an HTTP/2 connection.
@@ -80,7 +79,6 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         self.isSecure = isSecure
         isTLS = isSecure
         toldAddress = address
-        isDetached = false
         self.isStream = isStream
         timer.onFire = { [unowned self] in timedOut() }
         deadlineTimer.onFire = { [unowned self] in exchange?.deadlineReached() }
@@ -92,7 +90,6 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         isSecure = client.isSecure
         isTLS = client.isTLS
         toldAddress = nil
-        isDetached = true
         isStream = false
         address = client.address
         forwardedFields = client.forwardedFields
@@ -103,6 +100,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        isWritable = context.channel.isWritable
         if context.channel.isActive { opened(context) }
     }
 
@@ -119,7 +117,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             trustedPeer = peer
         }
         worker.opened(self)
-        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
+        worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.headTimeout))
         read()
     }
 
@@ -135,11 +133,13 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     func channelInactive(context: ChannelHandlerContext) {
         close()
         self.context = nil
+        isWritable = false
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         close()
         self.context = nil
+        isWritable = false
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -180,6 +180,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
+        isWritable = context.channel.isWritable
         exchange?.clientWritabilityChanged()
     }
 
@@ -193,7 +194,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         if phase != .exchange || !body.isDone { context.close(promise: nil) }
     }
 
-    var isWritable: Bool { context?.channel.isWritable ?? isDetached }
+    /// Whether what is written goes out soon.
+    private(set) var isWritable = true
 
     private func read() {
         guard !isReading, !inputClosed, phase != .closed, let context else { return }
@@ -236,10 +238,6 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             return false
         }
         let limits = worker.snapshot.configuration.headLimits
-        if !headStarted {
-            headStarted = true
-            if hasServed { worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head) }
-        }
         var failure: CodecError?
         let length = inbound.withUnsafeMutableReadableBytes { bytes -> Int? in
             do throws(CodecError) {
@@ -253,11 +251,17 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             refuse(failure)
             return false
         }
-        guard let length, let bytes = inbound.readSlice(length: length) else { return false }
+        guard let length, let bytes = inbound.readSlice(length: length) else {
+            if !headStarted {
+                headStarted = true
+                if hasServed { worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.headTimeout)) }
+            }
+            return false
+        }
         if inbound.readableBytes == 0 { inbound = ByteBuffer() }
         headStarted = false
         hasServed = true
-        worker.cancel(timer)
+        worker.disarm(timer)
         start(bytes)
         return true
     }
@@ -372,7 +376,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// The answer has been written whole.
     func exchangeFinished() {
         exchange = nil
-        worker.cancel(deadlineTimer)
+        worker.disarm(deadlineTimer)
         flush()
         if phase == .tunnel { return isStream ? lingerAndClose() : closeAfterFlush() }
         guard phase == .exchange else { return }
@@ -385,7 +389,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             lingerAndClose()
         } else {
             phase = .discarding
-            worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
+            worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.headTimeout))
             process()
             read()
         }
@@ -397,7 +401,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             lingerAndClose()
             return
         }
-        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.idle)
+        worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.idleTimeout))
         read()
     }
 
@@ -422,7 +426,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         guard let context else { return }
         phase = .lingering
         // One who does not read it is let go all the same.
-        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.idle)
+        worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.idleTimeout))
         let loop = NIOLoopBound(context, eventLoop: context.eventLoop)
         context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in loop.value.close(promise: nil) }
     }

@@ -26,6 +26,8 @@ final class CompiledRoute {
 
     let id: String
     let timeout: Duration?
+    /// The same in nanoseconds.
+    let timeoutNanoseconds: Int64?
     let maximumBodyBytes: Int
     let isIdempotent: Bool?
     let rewrite: Rewrite
@@ -53,6 +55,7 @@ final class CompiledRoute {
     ) throws(GatewayConfigurationError) {
         id = route.id
         timeout = route.timeout
+        timeoutNanoseconds = route.timeout?.wholeNanoseconds
         maximumBodyBytes = route.maximumBodyBytes
         isIdempotent = route.isIdempotent
         scopes = route.scopes

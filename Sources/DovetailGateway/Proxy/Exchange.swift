@@ -139,8 +139,8 @@ final class Exchange {
             originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
         }
         if case .length(let length) = head.framing, length > route.maximumBodyBytes { return rejectBody() }
-        if let timeout = route.timeout {
-            let deadline = started + timeout
+        if let timeout = route.timeoutNanoseconds {
+            let deadline = started.advanced(byNanoseconds: timeout)
             self.deadline = deadline
             worker.schedule(client.deadlineTimer, at: deadline)
         }

@@ -7,6 +7,9 @@ import DovetailResilience
 final class Snapshot {
     let configuration: GatewayConfiguration
     let router: Router
+    /// How long a client may take with a head, and between two requests, in nanoseconds.
+    let headTimeout: Int64
+    let idleTimeout: Int64
     let routes: [CompiledRoute]
     let pools: [String: UpstreamPool]
     /// Whether any route keeps answers.
@@ -18,6 +21,8 @@ final class Snapshot {
         hasCache = false
         load = nil
         configuration = GatewayConfiguration(listen: .init(port: 0), routes: [])
+        headTimeout = configuration.timeouts.head.wholeNanoseconds
+        idleTimeout = configuration.timeouts.idle.wholeNanoseconds
         router = Router([])
         routes = []
         pools = [:]
@@ -45,6 +50,8 @@ final class Snapshot {
                     route, configuration: configuration, pools: pools, authenticators: authenticators, worker: worker))
         }
         self.configuration = configuration
+        headTimeout = configuration.timeouts.head.wholeNanoseconds
+        idleTimeout = configuration.timeouts.idle.wholeNanoseconds
         load = configuration.load.concernsRequests ? configuration.load : nil
         self.pools = pools
         hasCache = configuration.routes.contains { $0.cache != nil }

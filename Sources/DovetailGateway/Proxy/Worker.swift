@@ -165,6 +165,11 @@ final class Worker {
         wheel.cancel(timer)
     }
 
+    /// Keeps a timer from firing that is set again soon.
+    func disarm(_ timer: WheelTimer) {
+        wheel.disarm(timer)
+    }
+
     private func tickLater() {
         guard !isTicking, wheel.count > 0 else { return }
         isTicking = true
@@ -192,7 +197,7 @@ extension Worker: NIOScheduledCallbackHandler {
         isTicking = false
         let now = MonotonicTime.now.nanoseconds
         lag.ticked(due: tickDue, now: now)
-        for timer in wheel.advance(to: now) { timer.onFire?() }
+        for timer in wheel.advance(to: now) { timer.fire() }
         tickLater()
     }
 }
