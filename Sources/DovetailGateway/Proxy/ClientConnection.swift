@@ -56,13 +56,19 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     let isSecure: Bool
     /// Whether it is one stream of an HTTP/2 connection.
     private let isStream: Bool
+    /// The names of the client's certificate; worked out when a filter asks.
+    private(set) lazy var certificateNames: [String] =
+        origin?.client?.certificateNames ?? (context?.channel).map(ClientConnection.certificateNames) ?? []
+    /// What it has of the request that it is made for, where it is the gateway's own.
+    let origin: RequestOrigin?
     /// `x-forwarded-for` and `x-forwarded-proto`, the same for each request of a connection.
     private(set) var forwardedFields: [UInt8] = []
     /// Whether the connection goes on after the present answer.
     private(set) var keepsAlive = true
 
-    init(worker: Worker, isSecure: Bool, isStream: Bool = false) {
+    init(worker: Worker, isSecure: Bool, isStream: Bool = false, origin: RequestOrigin? = nil) {
         self.worker = worker
+        self.origin = origin
         self.isSecure = isSecure
         self.isStream = isStream
         timer.onFire = { [unowned self] in timedOut() }
@@ -82,10 +88,10 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private func opened(_ context: ChannelHandlerContext) {
         guard forwardedFields.isEmpty else { return }
-        address = context.channel.remoteAddress?.ipAddress ?? "unknown"
+        address = origin?.address ?? context.channel.remoteAddress?.ipAddress ?? "unknown"
         forwardedFields = Array(
             "x-forwarded-for: \(address)\r\nx-forwarded-proto: \(isSecure ? "https" : "http")\r\n".utf8)
-        worker.opened(self)
+        if origin == nil { worker.opened(self) }
         worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
         read()
     }

@@ -11,6 +11,9 @@ final class Exchange {
         case none
         case upstream(UpstreamConnection)
         case handler(HandlerCall)
+        case gathering(Gathering)
+        /// Nobody yet: the body is held until it is known to be the one that was signed.
+        case signedBody(SignedBody, limit: Int)
     }
 
     unowned let client: ClientConnection
@@ -35,6 +38,8 @@ final class Exchange {
     private(set) var pool: UpstreamPool?
     private(set) var originGrant: CompiledCORS.Grant?
     var principal: VerifiedPrincipal?
+    /// What another service has it pass on.
+    var granted: GrantedFields?
     var limitReport: LimitReport?
 
     var responder = Responder.none
@@ -84,7 +89,9 @@ final class Exchange {
         {
             return
         }
-        switch match(head.method) {
+        let match: Router.Match? = client.origin?.route == nil ? match(head.method) : nil
+        switch match {
+        case nil: route = client.origin?.route
         case .route(let index): route = snapshot.routes[index]
         case .methodNotAllowed(let allowed):
             let problem = Problem("method-not-allowed", status: 405, detail: "this path takes \(allowed.description)")
@@ -98,15 +105,19 @@ final class Exchange {
         }
         if case .length(let length) = head.framing, length > route.maximumBodyBytes { return rejectBody() }
         if let timeout = route.timeout {
-            let deadline = started + timeout
+            let deadline = min(started + timeout, client.origin?.deadline ?? started + timeout)
             self.deadline = deadline
             worker.schedule(client.deadlineTimer, at: deadline)
         }
         guard admitAddress(), limitByAddress() else { return }
         guard let authenticator = route.authenticator else { return authenticated() }
+        if let origin = client.origin, origin.vouches(for: self, on: route) { return authenticated() }
         switch authenticator {
         case .tokens(let state): authenticate(with: state)
         case .secrets(let table): authenticate(with: table)
+        case .service(let service): service.ask(about: self)
+        case .signatures(let verifier): authenticate(with: verifier)
+        case .certificates(let principals): authenticate(with: principals)
         }
     }
 
@@ -152,9 +163,21 @@ final class Exchange {
         case .redirect(let redirect): self.redirect(redirect)
         case .handler(let handler):
             responder = .handler(HandlerCall(handler, exchange: self))
-            askForBody()
-            client.pumpBody()
+            beginBody()
+        case .gathering(let plan):
+            responder = .gathering(Gathering(plan, exchange: self))
+            beginBody()
         }
+    }
+
+    /// Hands over the body to whoever answers in this process: what of it there is already, and what comes.
+    private func beginBody() {
+        guard bodyEnded else {
+            askForBody()
+            return client.pumpBody()
+        }
+        if let replay { requestBody(replay, count: replay.readableBytes) }
+        requestBodyEnd()
     }
 
     private func forward(to pool: UpstreamPool) {
@@ -186,7 +209,7 @@ final class Exchange {
         switch responder {
         case .none: false
         case .upstream(let connection): connection.isWritable
-        case .handler: true
+        case .handler, .gathering, .signedBody: true
         }
     }
 
@@ -210,6 +233,11 @@ final class Exchange {
             keepForReplay(slice)
             writeRequestBody(slice, to: connection)
         case .handler(let call): call.append(slice)
+        case .gathering(let gathering): gathering.append(slice)
+        case .signedBody(let body, let limit):
+            guard !body.append(slice, upTo: limit) else { break }
+            responder = .none
+            rejectBody()
         }
     }
 
@@ -223,6 +251,8 @@ final class Exchange {
         case .none: break
         case .upstream(let connection): endRequest(on: connection)
         case .handler(let call): call.run()
+        case .gathering(let gathering): gathering.run()
+        case .signedBody(let body, _): signedBodyEnded(body)
         }
     }
 
@@ -268,6 +298,7 @@ final class Exchange {
     func deadlineReached() {
         guard !isOver else { return }
         worker.counters.timeouts += 1
+        if case .gathering(let gathering) = responder, gathering.deadlineReached() { return }
         report(.failure)
         if status == 0, case .upstream(let connection) = responder {
             connection.pool.observe(connection.server, isFailure: true, since: attemptStarted)
@@ -282,6 +313,7 @@ final class Exchange {
         case .none: break
         case .upstream(let connection): connection.clientWritabilityChanged()
         case .handler(let call): call.clientWritabilityChanged()
+        case .gathering, .signedBody: break
         }
     }
 
@@ -293,6 +325,8 @@ final class Exchange {
         case .none: break
         case .upstream(let connection): connection.abandon()
         case .handler(let call): call.cancel()
+        case .gathering(let gathering): gathering.cancel()
+        case .signedBody: break
         }
         responder = .none
     }

@@ -254,6 +254,7 @@ public final class Gateway: Service {
         var verifiers: [String: JWTVerifier] = [:]
         for (name, authenticator) in configuration.authenticators {
             switch authenticator {
+            case .forward, .signatures, .certificates: break
             case .apiKeys, .basic: _ = try CredentialTable(name: name, authenticator)
             case .jwt(let jwt):
                 if let verifier = known[name], verifier.configuration == jwt {

@@ -14,6 +14,10 @@ extension PlatformConfiguration {
             case split([Share])
             /// Nowhere: the caller is told another place.
             case redirect(Redirect)
+            /// To the routes of the requests that it carries.
+            case batch(Batch)
+            /// To several routes, whose answers become one.
+            case aggregate([Part], maxAnswer: Int)
         }
 
         /// An upstream's share of a route's requests.
@@ -105,6 +109,8 @@ extension PlatformConfiguration {
         public let authentication: Authentication
         /// What the caller must be allowed, beside what the contract's endpoints require.
         public let scopes: [String]
+        /// What claims of the caller have to say.
+        public let claims: [String: String]
         /// How often each caller may call; nil: without a limit.
         public let rateLimit: RouteRateLimit?
         /// How long a caller waits at most; nil: what the contract says, or the policy.
@@ -153,10 +159,17 @@ extension PlatformConfiguration.Route {
             "Upstreams that requests are drawn to by weight.")
         let redirect = section.optional(
             "redirect", .section("a redirect", Redirect.init), "Another place that callers are told of.")
-        section.exactlyOne(of: "contract", "upstream", "split", "redirect")
+        let batch = section.optional(
+            "batch", .section("{ maximum: … }", Batch.init),
+            "Many requests as one, each answered by its own route, by POST.")
+        let aggregate = section.optional(
+            "aggregate", .section("{ parts: … }", Aggregate.init),
+            "Several of the gateway's own routes, whose answers become one, by GET.")
+        section.exactlyOne(of: "contract", "upstream", "split", "redirect", "batch", "aggregate")
         target =
             contract.map(Target.contract) ?? split.map { .split($0.map { Share(upstream: $0.name, weight: $0.value) }) }
-            ?? redirect.map(Target.redirect) ?? .upstream(upstream ?? "")
+            ?? redirect.map(Target.redirect) ?? batch.map(Target.batch)
+            ?? aggregate.map { .aggregate($0.parts, maxAnswer: $0.maxAnswer) } ?? .upstream(upstream ?? "")
         path = section.required(
             "path", .routePath, "The prefix of a contract's endpoints, or the pattern of an upstream's paths.")
         host = section.optional("host", .hostName, "The Host that the route answers to; every one unless given.")
@@ -183,7 +196,12 @@ extension PlatformConfiguration.Route {
         scopes = section.collection(
             "scopes", .list(of: .scope, orSingle: true),
             "What the caller must be allowed, beside what the contract requires.")
+        claims = section.claims(
+            "What claims of the caller have to say, all of them; {name} stands for what the path matched.")
         let isOpen = authentication == .none
+        if isOpen, !claims.isEmpty {
+            section.report("claims need a caller, and the route's authentication is none", key: "claims")
+        }
         rateLimit = section.optional(
             "rateLimit", .section("a rate limit") { PlatformConfiguration.RouteRateLimit(isOpen: isOpen, reading: $0) },
             "How often each caller may call.")
@@ -200,6 +218,7 @@ extension PlatformConfiguration.Route {
         if isOpen, !scopes.isEmpty {
             section.report("scopes need a caller, and the route's authentication is none", key: "scopes")
         }
+        if batch != nil || aggregate != nil { reportWhatOthersDo(section) }
         if let split, !split.isEmpty, split.allSatisfy({ $0.value == 0 }) {
             section.report("with weights of zero nothing goes anywhere", key: "split")
         }
