@@ -224,7 +224,7 @@ struct GatheringTests {
             #expect(answer["user"]?["who"] == "ann")
             #expect(answer["orders"]?[0]?["q"] == "user=7&limit=1%200")
             #expect(answer["errors"] == nil)
-            #expect(response?.value("cache-control") == nil)
+            #expect(response?.value("cache-control") == "no-store")
             let answer2 = try await gateway.get("/profile/7")
             #expect(answer2?.status == 401)
         }

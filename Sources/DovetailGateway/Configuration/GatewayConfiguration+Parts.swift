@@ -26,8 +26,8 @@ extension GatewayConfiguration {
             _ = try GatheringPlan(plan, route: route)
         default: return
         }
-        guard route.rewrite == .none, route.requestHeaders == nil, !route.allowsWebSocket else {
-            throw refuse("is answered by other routes: paths and headers are theirs to change")
+        guard route.rewrite == .none, route.requestHeaders == nil, !route.allowsWebSocket, route.cache == nil else {
+            throw refuse("is answered by other routes: paths, headers and what is kept are theirs to say")
         }
         guard route.timeout != nil else { throw refuse("is answered by other routes, and needs a timeout") }
     }

@@ -97,7 +97,11 @@ final class CompiledRoute {
             destination = .split(parts)
         }
         cors = (route.cors ?? configuration.cors).map { CompiledCORS($0, methods: MethodSet(route)) }
-        limit = route.rateLimit.map { CompiledLimit($0, limiter: worker.shared.limiter(for: route.id, limit: $0)) }
+        limit = route.rateLimit.map {
+            CompiledLimit(
+                $0, limiter: worker.shared.limiter(for: route.id, limit: $0), route: route.id,
+                store: worker.shared.rateLimits)
+        }
         switch route.authentication {
         case .none: (authenticator, authenticatorName) = (nil, nil)
         case .named(let name):

@@ -110,6 +110,12 @@ final class Exchange {
             worker.schedule(client.deadlineTimer, at: deadline)
         }
         guard admitAddress(), limitByAddress() else { return }
+        identify()
+    }
+
+    /// Finds out who asks, where that has to be known.
+    func identify() {
+        guard let route else { return }
         guard let authenticator = route.authenticator else { return authenticated() }
         if let origin = client.origin, origin.vouches(for: self, on: route) { return authenticated() }
         switch authenticator {
@@ -149,6 +155,12 @@ final class Exchange {
     func authenticated() {
         guard let route, !isOver else { return }
         guard authorise(for: route), limitByPrincipal() else { return }
+        proceed()
+    }
+
+    /// It may be answered: from what is kept, or by whoever its route leads to.
+    func proceed() {
+        guard let route else { return }
         if let policy = route.cache, answerFromCache(policy) { return }
         forward(by: route)
     }

@@ -13,8 +13,14 @@ final class SharedState: Sendable {
     private let tables = Mutex(Tables())
     let onRequestFinished: (@Sendable (RequestRecord) -> Void)?
     let cache: ResponseCache
+    /// Who counts for several gateways; nil: each counts by itself.
+    let rateLimits: (any RateLimitStore)?
 
-    init(cacheBytes: Int, onRequestFinished: (@Sendable (RequestRecord) -> Void)?) {
+    init(
+        cacheBytes: Int, rateLimits: (any RateLimitStore)? = nil,
+        onRequestFinished: (@Sendable (RequestRecord) -> Void)?
+    ) {
+        self.rateLimits = rateLimits
         cache = ResponseCache(capacity: max(0, cacheBytes))
         self.onRequestFinished = onRequestFinished
     }

@@ -41,14 +41,17 @@ public final class Gateway: Service {
     ///   - onRequestFinished: Told of each request when its last byte is written. It is called on an event loop: it must not
     ///     block, and hands on what takes time. Without it nothing is built for it.
     ///   - fetch: Gets key sets that are published at a URL.
+    ///   - rateLimits: Who counts for several gateways; each counts by itself unless given.
     public init(
         _ configuration: GatewayConfiguration, eventLoops: Int = System.coreCount,
         logger: Logger = Logger(label: "dovetail.gateway"),
-        onRequestFinished: (@Sendable (RequestRecord) -> Void)? = nil, fetch: KeySetFetch? = nil
+        onRequestFinished: (@Sendable (RequestRecord) -> Void)? = nil, fetch: KeySetFetch? = nil,
+        rateLimits: (any RateLimitStore)? = nil
     ) throws(GatewayConfigurationError) {
         try configuration.validate()
         state = Mutex(State(configuration: configuration))
-        shared = SharedState(cacheBytes: configuration.cacheBytes, onRequestFinished: onRequestFinished)
+        shared = SharedState(
+            cacheBytes: configuration.cacheBytes, rateLimits: rateLimits, onRequestFinished: onRequestFinished)
         loopCount = max(1, eventLoops)
         self.logger = logger
         self.fetch = fetch
@@ -229,6 +232,11 @@ public final class Gateway: Service {
     /// Throws away the answers that are kept for a host and path, whatever their query.
     public func invalidate(host: String, path: String) {
         shared.cache.invalidate(place: Array("\(host.lowercased()) \(path)".utf8))
+    }
+
+    /// Throws away the answers that are kept for a path, whatever their host and query; what was asked for before is not kept after it.
+    public func invalidate(path: String) {
+        shared.cache.invalidate(path: Array(path.utf8))
     }
 
     /// Throws away all answers that are kept.

@@ -37,7 +37,7 @@ enum GatheredAnswers {
     /// Throws a ``Problem`` that names the first required part that failed.
     static func aggregate(
         _ parts: [(part: AggregatePlan.Part, outcome: PartOutcome)]
-    ) throws(Problem) -> (json: [UInt8], isWhole: Bool) {
+    ) throws(Problem) -> [UInt8] {
         var json: [UInt8] = [UInt8(ascii: "{")]
         var errors: [UInt8] = []
         for (index, (part, outcome)) in parts.enumerated() {
@@ -63,7 +63,7 @@ enum GatheredAnswers {
             json += Array(#","\#(AggregatePlan.errors)":{"#.utf8) + errors + [UInt8(ascii: "}")]
         }
         json.append(UInt8(ascii: "}"))
-        return (json, errors.isEmpty)
+        return json
     }
 
     /// What the whole is answered where a part that it needs failed: the caller's fault stays the caller's.

@@ -168,26 +168,19 @@ final class Gathering {
         exchange.responder = .none
         switch plan {
         case .batch:
-            answer(GatheredAnswers.batch(zip(entries, known).map { ($0.id, $1) }), isWhole: false)
+            answer(GatheredAnswers.batch(zip(entries, known).map { ($0.id, $1) }))
         case .aggregate(let plan, _):
             do throws(Problem) {
-                let (json, isWhole) = try GatheredAnswers.aggregate(Array(zip(plan.parts, known)))
-                answer(json, isWhole: isWhole)
+                answer(try GatheredAnswers.aggregate(Array(zip(plan.parts, known))))
             } catch {
                 exchange.reject(.upstream, error)
             }
         }
     }
 
-    /// Answers; what is not whole is not kept anywhere.
-    private func answer(_ json: [UInt8], isWhole: Bool) {
-        var fields = [("content-type", "application/json")]
-        if !isWhole { fields.append(("cache-control", "no-store")) }
-        if !isWhole {
-            exchange.leaveCache()
-        } else if exchange.cacheAnswer(status: 200, reason: "OK", fields: fields, body: json) {
-            return
-        }
+    /// Answers. It is not kept anywhere: what of it may be is known to the routes of its parts, which keep it.
+    private func answer(_ json: [UInt8]) {
+        let fields = [("content-type", "application/json"), ("cache-control", "no-store")]
         exchange.answer(status: 200, reason: "OK", fields: fields, body: json)
     }
 }

@@ -120,6 +120,9 @@ struct GatewayAssembly {
             isIdempotent: endpoint.idempotency == .key ? nil : endpoint.idempotency == .byNature,
             maximumBodyBytes: route.maxBody ?? gateway.limits.maxBody)
         route.addRules(to: &compiled)
+        if compiled.cache == nil, let caching = endpoint.caching {
+            compiled.cache = CachePolicy(freshFor: caching.freshFor)
+        }
         return compiled
     }
 

@@ -25,7 +25,7 @@ extension PlatformConfiguration.Route {
 
     /// What cannot be said of a route that others answer.
     func reportWhatOthersDo(_ section: SectionReader) {
-        for key in ["rewrite", "requestHeaders", "responseHeaders", "webSocket"] where section.has(key) {
+        for key in ["rewrite", "requestHeaders", "responseHeaders", "webSocket", "cache"] where section.has(key) {
             section.report("other routes answer this one; '\(key)' is theirs to say", key: key)
         }
         let allowed: Set<String> = if case .batch = target { ["POST"] } else { ["GET", "HEAD"] }
