@@ -50,7 +50,10 @@ struct RouteReach {
         return configuration.routes.filter { $0.authentication == .none }.flatMap { route -> [CheckReport.Finding] in
             guard let place = target(route) else { return [] }
             return guarded.filter { other in
-                guard let there = target(other), sharesMethods(route, other) else { return false }
+                // The same path under a condition is guarded on purpose, and not otherwise.
+                guard other.path != route.path || other.host != route.host, let there = target(other),
+                    sharesMethods(route, other)
+                else { return false }
                 return there.upstreams.contains { place.upstreams.contains($0) } && overlap(place.path, there.path)
             }.prefix(1).map { other in
                 .init(
@@ -62,7 +65,7 @@ struct RouteReach {
         }
     }
 
-    private func there(_ route: Route) -> String { target(route)?.path.joined(separator: "/") ?? "" }
+    private func there(_ route: Route) -> String { "/" + (target(route)?.path.joined(separator: "/") ?? "") }
 
     /// The upstreams that a route leads to, and the path there: a segment each, `{}` for any, a last `**` for all below.
     private func target(_ route: Route) -> (upstreams: [String], path: [String])? {
