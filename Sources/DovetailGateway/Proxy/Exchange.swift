@@ -58,6 +58,22 @@ final class Exchange {
     /// The breaker's leave for the present attempt; given back by being dropped.
     var permit: CircuitBreakerPermit?
     var backoff: WheelTimer?
+    /// Places among the requests in flight; given back by being dropped.
+    var routePlace: InFlightPlace?
+    var upstreamPlace: InFlightPlace?
+    var placeWait: PlaceWait?
+    /// Whether it counts among the requests that the gateway has in flight in all.
+    var isCounted = false
+    /// What has come of a body that is to be mirrored.
+    var mirrorBody: ByteBuffer?
+    /// The second attempt, where there is or may be one.
+    var hedge: Hedge?
+    /// Whether it is a copy of another request, made by the gateway: nobody gets its answer.
+    let isCopy: Bool
+    /// The request that it hedges.
+    private weak var hedged: Exchange?
+    /// Told of a copy's end.
+    var onCopyEnd: (() -> Void)?
     /// What went out of the body so far; nil once it is more than may be kept.
     var replay: ByteBuffer? = ByteBuffer()
     private(set) var bodyEnded = false
@@ -72,6 +88,7 @@ final class Exchange {
         snapshot = worker.snapshot
         headBytes = bytes
         needsContinue = head.expectsContinue
+        isCopy = false
         (correlation, trace) = bytes.withUnsafeReadableBytes { bytes in
             let trace = head.traceparent.flatMap { TraceContext(bytes[$0], random: &worker.random) }
             let correlation = CorrelationID(
@@ -79,6 +96,31 @@ final class Exchange {
             return (correlation, trace ?? TraceContext(random: &worker.random))
         }
     }
+
+    /// A copy of `original`, which has gone through its filters already, with its whole body.
+    init(copying original: Exchange, client: ClientConnection, body: ByteBuffer, hedges: Bool) {
+        self.client = client
+        head = original.head
+        fields = original.fields
+        worker = original.worker
+        snapshot = original.snapshot
+        headBytes = original.headBytes
+        correlation = original.correlation
+        trace = original.trace.next(random: &original.worker.random)
+        deadline = original.deadline
+        route = original.route
+        captures = original.captures
+        principal = original.principal
+        granted = original.granted
+        needsContinue = false
+        isCopy = true
+        hedged = hedges ? original : nil
+        replay = body
+        bodyEnded = true
+    }
+
+    /// The request that it is a second attempt for; nil for one that is mirrored.
+    var hedgedRequest: Exchange? { hedged }
 
     // MARK: Filters
 
@@ -100,6 +142,7 @@ final class Exchange {
             return reject(.noRoute, Problem("no-route", status: 404, detail: "nothing is reachable at this path"))
         }
         guard let route else { return }
+        if let load = snapshot.load, client.origin?.purpose != .authentication, !admitToGateway(load, route) { return }
         if let origin = head.origin, let cors = route.cors {
             originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
         }
@@ -167,6 +210,12 @@ final class Exchange {
 
     /// Hands the request to where its route goes.
     func forward(by route: CompiledRoute) {
+        if enter(route) { dispatch(by: route) }
+    }
+
+    /// The request has its place.
+    func dispatch(by route: CompiledRoute) {
+        if let mirror = route.mirror { beginMirror(mirror) }
         switch route.destination {
         case .pool(let pool): forward(to: pool)
         case .split(let parts):
@@ -192,9 +241,9 @@ final class Exchange {
         requestBodyEnd()
     }
 
-    private func forward(to pool: UpstreamPool) {
+    func forward(to pool: UpstreamPool) {
         self.pool = pool
-        attempt(pool)
+        if enter(pool) { attempt(pool) }
     }
 
     /// What decides which server a request goes to, where a key does.
@@ -239,6 +288,7 @@ final class Exchange {
             if status == 0 { rejectBody() } else { fail() }
             return
         }
+        if mirrorBody != nil { collectForMirror(slice) }
         switch responder {
         case .none: break
         case .upstream(let connection):
@@ -259,6 +309,7 @@ final class Exchange {
 
     func requestBodyEnd() {
         bodyEnded = true
+        if mirrorBody != nil { endOfBodyForMirror() }
         switch responder {
         case .none: break
         case .upstream(let connection): endRequest(on: connection)
@@ -289,7 +340,7 @@ final class Exchange {
     func finish() {
         guard !isOver else { return }
         end(brokeOff: false)
-        client.exchangeFinished()
+        if !isCopy { client.exchangeFinished() }
     }
 
     /// The answer broke off; the client sees its connection end.
@@ -309,11 +360,12 @@ final class Exchange {
 
     func deadlineReached() {
         guard !isOver else { return }
-        worker.counters.timeouts += 1
+        if !isCopy { worker.counters.timeouts += 1 }
         if case .gathering(let gathering) = responder, gathering.deadlineReached() { return }
         report(.failure)
         if status == 0, case .upstream(let connection) = responder {
             connection.pool.observe(connection.server, isFailure: true, since: attemptStarted)
+            observeLatency(connection.pool, status: nil)
         }
         cancelResponder()
         guard status == 0 else { return fail() }
@@ -333,6 +385,7 @@ final class Exchange {
     func cancelResponder() {
         ticket += 1
         if let backoff { worker.cancel(backoff) }
+        dropHedge()
         switch responder {
         case .none: break
         case .upstream(let connection): connection.abandon()
@@ -348,8 +401,16 @@ final class Exchange {
         ticket += 1
         permit = nil
         replay = nil
+        dropHedge()
+        leaveLimits()
         if let fill, fill.isLeader { worker.shared.cache.endFill(fill.key) }
         fill = nil
+        guard !isCopy else {
+            let tell = onCopyEnd
+            onCopyEnd = nil
+            tell?()
+            return
+        }
         record(brokeOff: brokeOff)
     }
 }

@@ -17,6 +17,9 @@ final class RequestOrigin {
     private(set) weak var client: ClientConnection?
     /// The client's address, without its port.
     let address: String
+    /// What upstreams are told of the way here.
+    let forwardedFields: [UInt8]
+    let forwardedElements: [UInt8]
     let isSecure: Bool
     /// The route it takes, where no path leads there.
     var route: CompiledRoute?
@@ -33,6 +36,8 @@ final class RequestOrigin {
         self.purpose = purpose
         client = exchange.client
         address = exchange.client.address
+        forwardedFields = exchange.client.forwardedFields
+        forwardedElements = exchange.client.forwardedElements
         isSecure = exchange.client.isSecure
         deadline = exchange.deadline
         principal = exchange.principal

@@ -69,6 +69,7 @@ struct RouteReach {
 
     /// The upstreams that a route leads to, and the path there: a segment each, `{}` for any, a last `**` for all below.
     private func target(_ route: Route) -> (upstreams: [String], path: [String])? {
+        guard route.path.kind != .expression else { return nil }
         let upstreams: [String]
         switch route.destination {
         case .http(let name): upstreams = [name]

@@ -26,6 +26,8 @@ public struct PlatformConfiguration: Sendable {
     public let security: Security
     /// The door for events in any language; nil: there is none.
     public let events: Events?
+    /// How personal data is kept.
+    public let privacy: Privacy
 }
 
 extension PlatformConfiguration {
@@ -60,6 +62,8 @@ extension PlatformConfiguration {
         events = section.optional(
             "events", .section("an events section", PlatformConfiguration.Events.init),
             "The door for events in any language: CloudEvents over HTTP.")
+        privacy = section.section(
+            "privacy", .section("a privacy section", PlatformConfiguration.Privacy.init), "How personal data is kept.")
         if nodes.isEmpty { section.report("a platform has at least one node", key: "nodes") }
     }
 

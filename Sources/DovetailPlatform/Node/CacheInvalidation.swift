@@ -26,12 +26,20 @@ final class CacheInvalidation: Service {
     private let catalog: ModuleCatalog
     private let runtimes: [ModuleRuntime]
     private let start: Int64
+    /// All that contracts of the platform declare, whatever the routes are at the moment.
+    private let topics: Set<String>
     private let rules: Mutex<[String: [Rule]]>
 
-    init(
+    /// Nil where no contract declares anything: then no log is read for it.
+    init?(
         _ configuration: PlatformConfiguration, gateway: Gateway, log: any EventLog, catalog: ModuleCatalog,
         runtimes: [ModuleRuntime]
     ) {
+        topics = Set(
+            catalog.looked.flatMap { $0.parts.contracts }.flatMap(\.endpoints).flatMap { endpoint in
+                endpoint.caching?.invalidations.map(\.topic) ?? []
+            })
+        guard !topics.isEmpty else { return nil }
         self.gateway = gateway
         self.log = log
         self.catalog = catalog
@@ -67,21 +75,42 @@ final class CacheInvalidation: Service {
         return rules
     }
 
+    /// Runs until it is cancelled. Where the log cannot be read, what is kept is thrown away, and it goes on with what comes then.
     func run() async throws {
-        let tail = LogTail(log: log, number: start, types: nil, follow: true)
         let (events, told) = AsyncStream<(number: Int64, paths: [String])>.makeStream(
             bufferingPolicy: .bufferingNewest(4096))
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 for await event in events { await self.throwAwayAgain(event.paths, at: event.number) }
             }
-            while let event = try await tail.next() {
-                let paths = stale(by: event)
-                guard !paths.isEmpty else { continue }
-                for path in paths { gateway.invalidate(path: path) }
-                if case .dropped = told.yield((event.position.number, paths)) { gateway.clearCache() }
+            var number = start
+            while !Task.isCancelled {
+                do {
+                    try await follow(after: number, told)
+                } catch {
+                    guard !Task.isCancelled else { break }
+                    Logger(label: "dovetail.gateway").warning(
+                        "the events that make kept answers stale cannot be read; all answers were thrown away",
+                        metadata: ["error": "\(error)"])
+                    try? await Task.sleep(for: CacheInvalidation.settling)
+                }
+                number = log.head
+                gateway.clearCache()
             }
             told.finish()
+            group.cancelAll()
+        }
+    }
+
+    private func follow(
+        after number: Int64, _ told: AsyncStream<(number: Int64, paths: [String])>.Continuation
+    ) async throws {
+        let tail = LogTail(log: log, number: number, types: topics, follow: true)
+        while let event = try await tail.next() {
+            let paths = stale(by: event)
+            guard !paths.isEmpty else { continue }
+            for path in paths { gateway.invalidate(path: path) }
+            if case .dropped = told.yield((event.position.number, paths)) { gateway.clearCache() }
         }
     }
 
