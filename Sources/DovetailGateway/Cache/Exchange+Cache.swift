@@ -173,7 +173,8 @@ extension Exchange {
         let isNotModified = response.status == 304 && fill.stale != nil
         let storability = Storability(
             status: isNotModified ? fill.stale?.status ?? 200 : response.status, fields: answer, bytes: bytes,
-            policy: fill.policy, isAuthorised: head.authorization != nil || principal != nil, now: now,
+            policy: fill.policy, isAuthorised: head.authorization != nil || principal != nil || granted != nil,
+            now: now,
             wallSeconds: WallClock.milliseconds / 1000)
         if isNotModified, var stale = fill.stale {
             // What the 304 does not say stays as it was (RFC 9111 3.2).

@@ -18,7 +18,9 @@ extension Exchange {
             if head.host.isEmpty { output.writeString(serverName) } else { output.writeBytes(bytes[head.host]) }
             output.writeStaticString("\r\n")
             writeFields(into: &output, bytes)
-            if !head.host.isEmpty {
+            if let forwarding = client.origin?.forwarding {
+                output.writeBytes(forwarding)
+            } else if !head.host.isEmpty {
                 output.writeStaticString("x-forwarded-host: ")
                 output.writeBytes(bytes[head.host])
                 output.writeStaticString("\r\n")
@@ -109,11 +111,12 @@ extension Exchange {
         var runStart = -1
         let edits = route?.requestHeaders
         let isFilling = fill != nil
+        let granted = granted
         for index in fields.indices {
             let field = fields[index]
             let forwards =
                 isForwarded(field.known) && !(head.nominatesFields && isNominated(field, bytes))
-                && !(edits?.drops(bytes[field.name]) ?? false)
+                && !(edits?.drops(bytes[field.name]) ?? false) && !(granted?.replaces(bytes[field.name]) ?? false)
                 && !(isFilling && Exchange.isConditional(bytes[field.name]))
             if forwards {
                 if runStart < 0 { runStart = Int(field.name.start) }
@@ -125,6 +128,7 @@ extension Exchange {
         // The last line's CRLF is followed by the head's own.
         if runStart >= 0 { output.writeBytes(bytes[ByteRange(runStart, bytes.count - 2)]) }
         if let edits { output.writeBytes(edits.lines) }
+        if let granted { output.writeBytes(granted.lines) }
         if let stale = fill?.stale { writeConditions(of: stale, into: &output) }
     }
 

@@ -33,10 +33,12 @@ final class HTTP2Stream: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let payload = unwrapInboundIn(data)
+        let wasOver = isOver
         read(payload, context)
         guard payload.endsStream else { return }
         requestIsOver = true
-        if isOver { context.close(promise: nil) }
+        // What was answered at once is not out yet, and ends the stream by itself.
+        if wasOver { context.close(promise: nil) }
     }
 
     private func read(_ payload: HTTP2Frame.FramePayload, _ context: ChannelHandlerContext) {

@@ -67,6 +67,11 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     private var trustedPeer: String?
     /// Whether it is one stream of an HTTP/2 connection.
     private let isStream: Bool
+    /// The names of the client's certificate; worked out when a filter asks.
+    private(set) lazy var certificateNames: [String] =
+        origin?.client?.certificateNames ?? (context?.channel).map(ClientConnection.certificateNames) ?? []
+    /// What it has of the request that it is made for, where it is the gateway's own.
+    let origin: RequestOrigin?
     /// `x-forwarded-for` and `x-forwarded-proto`, the same for each request of a connection.
     private(set) var forwardedFields: [UInt8] = []
     /// What `Forwarded` says besides the host; empty if upstreams do not get it.
@@ -74,8 +79,11 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// Whether the connection goes on after the present answer.
     private(set) var keepsAlive = true
 
-    init(worker: Worker, isSecure: Bool, isStream: Bool = false, address: String? = nil) {
+    init(
+        worker: Worker, isSecure: Bool, isStream: Bool = false, address: String? = nil, origin: RequestOrigin? = nil
+    ) {
         self.worker = worker
+        self.origin = origin
         self.isSecure = isSecure
         isTLS = isSecure
         toldAddress = address
@@ -90,6 +98,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         isSecure = client.isSecure
         isTLS = client.isTLS
         toldAddress = nil
+        origin = client.origin
         isStream = false
         address = client.address
         forwardedFields = client.forwardedFields
@@ -110,13 +119,19 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private func opened(_ context: ChannelHandlerContext) {
         guard forwardedFields.isEmpty else { return }
-        let peer = toldAddress ?? context.channel.remoteAddress?.ipAddress ?? "unknown"
-        know(ForwardedChain(peer: peer, isSecure: isTLS))
-        let trusted = worker.snapshot.configuration.trustedProxies
-        if !trusted.isEmpty, let bytes = addressBytes, trusted.contains(where: { $0.contains(bytes) }) {
-            trustedPeer = peer
+        if let origin {
+            (address, forwardedFields, forwardedElements) = (
+                origin.address, origin.forwardedFields, origin.forwardedElements
+            )
+        } else {
+            let peer = toldAddress ?? context.channel.remoteAddress?.ipAddress ?? "unknown"
+            know(ForwardedChain(peer: peer, isSecure: isTLS))
+            let trusted = worker.snapshot.configuration.trustedProxies
+            if !trusted.isEmpty, let bytes = addressBytes, trusted.contains(where: { $0.contains(bytes) }) {
+                trustedPeer = peer
+            }
+            worker.opened(self)
         }
-        worker.opened(self)
         worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.headTimeout))
         read()
     }

@@ -36,12 +36,20 @@ final class Snapshot {
         previous: Snapshot
     ) throws(GatewayConfigurationError) {
         var pools: [String: UpstreamPool] = [:]
-        for upstream in configuration.upstreams {
+        for upstream in configuration.upstreams + configuration.authenticationServices {
             if let pool = previous.pools[upstream.name], pool.upstream.isSame(as: upstream) {
                 pools[upstream.name] = pool
             } else {
                 pools[upstream.name] = try UpstreamPool(upstream, worker: worker)
             }
+        }
+        var authenticators = authenticators
+        for (name, authenticator) in configuration.authenticators {
+            guard case .forward(let forward) = authenticator else { continue }
+            let route = try CompiledRoute(
+                try forward.route(name), configuration: configuration, pools: pools, authenticators: [:],
+                worker: worker)
+            authenticators[name] = .service(ForwardAuthenticator(name, forward, route: route, worker: worker))
         }
         var routes: [CompiledRoute] = []
         for route in configuration.routes {

@@ -54,6 +54,13 @@ final class Worker {
         var compiled = states.mapValues { CompiledAuthenticator.tokens($0) }
         for (name, authenticator) in configuration.authenticators {
             if let table = try CredentialTable(name: name, authenticator) { compiled[name] = .secrets(table) }
+            switch authenticator {
+            case .signatures(let signatures):
+                let nonces = shared.nonces(of: name, signatures)
+                compiled[name] = .signatures(SignatureVerifier(name: name, signatures, nonces: nonces))
+            case .certificates(let clients): compiled[name] = .certificates(CertificatePrincipals(name: name, clients))
+            default: break
+            }
         }
         let next = try Snapshot(configuration, authenticators: compiled, worker: self, previous: snapshot)
         authenticators = states

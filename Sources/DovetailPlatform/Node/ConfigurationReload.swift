@@ -55,6 +55,7 @@ struct ConfigurationReload: Service {
             let before = try node.gatewayConfiguration(current)
             let after = try node.gatewayConfiguration(next)
             if let after, let gateway = node.gateway { try await gateway.apply(after) }
+            node.cacheInvalidation?.apply(next)
             let changes = GatewayDifference(from: before, to: after).lines
             logger.notice(
                 "configuration reloaded",

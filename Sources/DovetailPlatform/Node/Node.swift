@@ -48,6 +48,7 @@ package struct Node: Sendable {
     let policies: CallPolicies
     let transports: [HTTPTransport]
     let gateway: Gateway?
+    let cacheInvalidation: CacheInvalidation?
     let eventDoor: EventDoor?
     let webhooks: WebhookSender?
     let folder: String
@@ -150,7 +151,11 @@ package struct Node: Sendable {
                 telemetry: telemetry,
                 policies: policies,
                 transports: directory.transports,
-                gateway: gateway, eventDoor: eventDoor, webhooks: outside?.sender, folder: options.folder)
+                gateway: gateway,
+                cacheInvalidation: gateway.flatMap {
+                    CacheInvalidation(
+                        configuration, gateway: $0, log: store.log, catalog: catalog, runtimes: runtimes)
+                }, eventDoor: eventDoor, webhooks: outside?.sender, folder: options.folder)
         } catch {
             await store.close()
             throw error
@@ -178,6 +183,7 @@ package struct Node: Sendable {
         if let webhooks { services.append(webhooks) }
         services.append(bus)
         services += feeds.map { UntilShutdown($0) }
+        if let cacheInvalidation { services.append(UntilShutdown(cacheInvalidation)) }
         services.append(telemetry)
         if let reloading, gateway != nil {
             services.append(ConfigurationReload(node: self, file: reloading.file, load: reloading.load))
