@@ -12,6 +12,8 @@ struct SagaMachine: Sendable {
         case timer(Int)
         case wait(Int)
         case child(Int)
+        case lock(Int)
+        case release(Int)
         case undo(Int)
         case conclude
         /// Its step is in the definition no more.
@@ -26,6 +28,8 @@ struct SagaMachine: Sendable {
         case armed(SagaAddress?, until: Date?)
         /// What it waits for has come, as the message of this number.
         case arrived(Int64)
+        /// The resource that it waits for is its own.
+        case locked
         /// It has not come in time.
         case timedOut
         /// It has not come yet.
@@ -53,6 +57,8 @@ struct SagaMachine: Sendable {
         case .timer: return .timer(index)
         case .wait: return .wait(index)
         case .child: return .child(index)
+        case .lock: return .lock(index)
+        case .release: return .release(index)
         }
     }
 
@@ -97,7 +103,7 @@ struct SagaMachine: Sendable {
     /// The instance after one of its tasks. `inFlight` are the steps that are being carried out beside it; `began` is when the task was begun; `share` draws the pause before a retry.
     func advance(
         _ record: SagaRecord, _ task: SagaTask, by outcome: Outcome, inFlight: Set<String> = [], began: Date, now: Date,
-        share: Double
+        share: @autoclosure () -> Double
     ) -> Move {
         var move = Move(record: record)
         guard let current = record.progress.tasks.first(where: { $0.step == task.step }) else { return move }
@@ -117,8 +123,12 @@ struct SagaMachine: Sendable {
                 $0.until = until
                 $0.dueAt = until
             }
+            if case .lock = work, let address {
+                let resource = String(address.topic.dropFirst(SagaMessage.lock("").count))
+                move.record.progress.locks.append(SagaLock(step: current.step, resource: resource, key: address.key))
+            }
             move.lines.append(told(.waiting))
-        case .done, .arrived:
+        case .done, .locked, .arrived:
             if case .arrived(let number) = outcome { move.record.progress.taken.append(number) }
             move.lines.append(told(.done))
             end(current, work, &move, now)
@@ -126,16 +136,15 @@ struct SagaMachine: Sendable {
             let problem = Problem("saga-timed-out", status: 504)(
                 "what '\(current.step)' waits for has not come in time")
             move.lines.append(told(.failed, problem.description))
-            if case .wait(let index) = work, plan.steps[index].kind == .wait(.turnBack), !plan.isAfterPivot(index),
-                current.phase == .forward
-            {
+            unlock(current.step, &move.record)
+            if turnsBack(work), current.phase == .forward {
                 remove(current.step, &move.record)
                 turnBack(&move, inFlight, problem, now)
             } else {
-                end(current, work, &move, now)
+                end(current, work, &move, now, isIdle: true)
             }
         case .failed(let kind, let problem):
-            fail(current, work, kind, problem, inFlight, &move, now, share, told)
+            fail(current, work, kind, problem, inFlight, &move, now, share(), told)
         }
         return settled(move)
     }
@@ -174,7 +183,9 @@ struct SagaMachine: Sendable {
         }
         let index: Int? =
             switch work {
-            case .action(let index), .timer(let index), .wait(let index), .child(let index): index
+            case .action(let index), .timer(let index), .wait(let index), .child(let index), .lock(let index),
+                .release(let index):
+                index
             case .undo, .conclude, .missing: nil
             }
         let policy = plan.index(of: task.step).map { plan.steps[$0].policy } ?? SagaPolicy()
@@ -182,6 +193,7 @@ struct SagaMachine: Sendable {
             // A refusal does not say what became of an earlier attempt in doubt, so that one is undone as well.
             move.lines.append(told(inDoubt ? .inDoubt : .failed, detail))
             remove(task.step, &move.record)
+            if case .lock = work { unlock(task.step, &move.record) }
             if inDoubt { owe(task.step, &move.record) }
             turnBack(&move, inFlight, problem, now)
             return
@@ -202,12 +214,25 @@ struct SagaMachine: Sendable {
         if isStuck, move.record.problem == nil { move.record.problem = text(problem) }
     }
 
-    /// A task has come to its end: what follows it begins.
-    private func end(_ task: SagaTask, _ work: Work, _ move: inout Move, _ now: Date) {
+    /// Whether a saga turns back when what a step waits for has not come in time.
+    private func turnsBack(_ work: Work) -> Bool {
+        switch work {
+        case .wait(let index): plan.steps[index].kind == .wait(.turnBack) && !plan.isAfterPivot(index)
+        case .lock(let index): plan.steps[index].kind == .lock(.turnBack)
+        default: false
+        }
+    }
+
+    /// A task has come to its end: what follows it begins. With `isIdle` it has had no effect.
+    private func end(_ task: SagaTask, _ work: Work, _ move: inout Move, _ now: Date, isIdle: Bool = false) {
         remove(task.step, &move.record)
         switch task.phase {
         case .forward:
-            owe(task.step, &move.record)
+            if !isIdle { owe(task.step, &move.record) }
+            if case .release(let index) = work, case .release(let lock) = plan.steps[index].kind {
+                unlock(lock, &move.record)
+                move.record.progress.done.removeAll { $0 == lock }
+            }
             guard let index = plan.index(of: task.step) else { return }
             if let next = plan.next(after: index) {
                 move.record.progress.tasks.append(SagaTask(plan.steps[next].name, .forward, dueAt: now))
@@ -218,6 +243,7 @@ struct SagaMachine: Sendable {
             owe(task.step, &move.record)
             goBack(&move, now)
         case .undo:
+            unlock(task.step, &move.record)
             goBack(&move, now)
         case .conclude:
             finish(.compensated, &move)
@@ -256,6 +282,7 @@ struct SagaMachine: Sendable {
                 }
             } else {
                 remove(task.step, &move.record)
+                unlock(task.step, &move.record)
                 if task.inDoubt { owe(task.step, &move.record) }
             }
         }
@@ -277,6 +304,7 @@ struct SagaMachine: Sendable {
     private func finish(_ status: SagaStatus, _ move: inout Move) {
         move.record.status = status
         move.record.progress.tasks = []
+        move.record.progress.locks = []
         if status == .completed { move.record.problem = nil }
     }
 
@@ -329,6 +357,18 @@ struct SagaMachine: Sendable {
         intervention.step.map { $0 == task.step } ?? task.isStuck
     }
 
+    /// The instance after several interventions, one after the other.
+    func intervene(
+        _ record: SagaRecord, _ interventions: [SagaIntervention], inFlight: Set<String> = [], now: Date
+    ) -> Move {
+        interventions.reduce(into: Move(record: record)) { move, intervention in
+            let next = intervene(move.record, intervention, inFlight: inFlight, now: now)
+            move.record = next.record
+            move.lines += next.lines
+            move.cancelledChildren += next.cancelledChildren
+        }
+    }
+
     /// The instance after an operator has intervened; the journal says whether it was carried out.
     func intervene(
         _ record: SagaRecord, _ intervention: SagaIntervention, inFlight: Set<String> = [], now: Date
@@ -363,9 +403,9 @@ struct SagaMachine: Sendable {
         case .skip:
             for task in record.progress.tasks where isSkipped(task, intervention) {
                 // What has had no effect is not owed an undo; what may have had one is.
-                let owes = move.record.progress.done
-                end(task, work(for: task), &move, now)
-                if task.phase == .forward, !task.inDoubt { move.record.progress.done = owes }
+                // A lock that is skipped is not waited for any more.
+                if task.phase == .forward { unlock(task.step, &move.record) }
+                end(task, work(for: task), &move, now, isIdle: task.phase == .forward && !task.inDoubt)
             }
         case .compensate, .cancel:
             let problem = Problem(
@@ -386,10 +426,14 @@ struct SagaMachine: Sendable {
         record.progress.tasks.removeAll { $0.step == step }
     }
 
+    private func unlock(_ step: String, _ record: inout SagaRecord) {
+        record.progress.locks.removeAll { $0.step == step }
+    }
+
     /// A step has had an effect, or may have: it is undone when the saga turns back, if it can be.
     private func owe(_ step: String, _ record: inout SagaRecord) {
         // One that the definition has no more may have been one that can be: it is not passed over in silence.
-        if let index = plan.index(of: step), !plan.steps[index].canBeUndone { return }
+        if let index = plan.index(of: step), !plan.isUndone(index) { return }
         record.progress.done.append(step)
     }
 
@@ -411,6 +455,8 @@ struct SagaMachine: Sendable {
         case .action, .missing: .action
         case .timer: .pause
         case .wait, .child: .wait
+        case .lock: .lock
+        case .release: .release
         case .undo: .undo
         case .conclude: .conclude
         }
