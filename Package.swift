@@ -185,17 +185,22 @@ let package = Package(
         tests(
             "DovetailGatewayTests",
             [
-                "DovetailCore", "DovetailResilience", "DovetailGateway",
+                "DovetailCore", "DovetailResilience", "DovetailGateway", "TestSupport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "X509", package: "swift-certificates"),
             ]),
         tests("DovetailObservabilityTests", ["DovetailCore", "DovetailObservability", "TestSupport"]),
         tests(
             "DovetailPlatformTests",
-            modules + ["DovetailMemory", "DovetailSQLite", "DovetailHTTP", "DovetailPlatform", "TestSupport"]),
+            modules + [
+                "DovetailMemory", "DovetailSQLite", "DovetailHTTP", "DovetailGateway", "DovetailPlatform",
+                "TestSupport",
+            ]),
         tests(
             "ConformanceTests",
             events + ["DovetailCQRS", "DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),

@@ -25,7 +25,7 @@ struct ForwardingTests {
                 "/%61?x=%2F",
                 fields: [
                     "X-Custom: one", "X-Custom: two", "Connection: x-private, keep-alive", "X-Private: 1",
-                    "Keep-Alive: 5", "TE: trailers", "Upgrade: websocket", "Proxy-Authorization: x",
+                    "Keep-Alive: 5", "TE: trailers, deflate", "Upgrade: websocket", "Proxy-Authorization: x",
                     "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Host: evil", "Forwarded: for=6.6.6.6",
                     "Dovetail-Principal: forged", "Dovetail-Node-Token: forged", "Dovetail-Timeout: 9",
                     "Dovetail-After: main:7", "X-Correlation-ID: flow-1",
@@ -39,9 +39,11 @@ struct ForwardingTests {
             let seen = try #require(backend.requests.all.first)
             #expect(seen.line == "GET /a?x=%2F HTTP/1.1")
             #expect(seen.values("x-custom") == ["one", "two"])
-            for name in ["connection", "x-private", "keep-alive", "te", "upgrade", "proxy-authorization", "forwarded"] {
+            for name in ["x-private", "keep-alive", "upgrade", "proxy-authorization", "forwarded"] {
                 #expect(seen.value(name) == nil, "\(name)")
             }
+            #expect(seen.values("te") == ["trailers"])
+            #expect(seen.values("connection") == ["te"])
             #expect(seen.values("host") == ["gateway.test"])
             #expect(seen.values("x-forwarded-for") == ["127.0.0.1"])
             #expect(seen.values("x-forwarded-host") == ["gateway.test"])

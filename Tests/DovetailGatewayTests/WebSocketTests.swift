@@ -121,4 +121,36 @@ import Testing
         gate.open()
         await backend.stop()
     }
+
+    @Test func aStreamOfHTTP2BecomesOneToo() async throws {
+        let gate = Gate()
+        let backend = try await chat(gate)
+        try await withGateway(configuration(backend, routes: [try chatting()])) { gateway in
+            let client = try await HTTP2Client(port: gateway.port)
+            try await client.send(
+                .head([
+                    (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/chat"),
+                    (":authority", "a"), ("sec-websocket-version", "13"),
+                ]))
+            await client.received.wait(for: 2)
+            let answer = client.received.all
+            #expect(answer[0].fields?.first(name: ":status") == "200")
+            #expect(answer[0].fields?["sec-websocket-accept"] == [])
+            #expect(answer[1].text == "hello")
+            let seen = try #require(backend.requests.all.first)
+            #expect(seen.line == "GET /chat HTTP/1.1")
+            #expect(seen.values("upgrade") == ["websocket"])
+            #expect(seen.values("sec-websocket-key").first?.count == 24)
+            try await client.send(.body("something from the client"))
+            gate.open()
+            await client.received.wait(for: 4)
+            #expect(client.received.all.compactMap(\.text).joined() == "hellobye")
+            #expect(client.received.all[3].isLast)
+            try await client.send(.body("", ends: true))
+            await client.ended.wait()
+            #expect(client.received.all.count == 4, "a stream that ended in order is not reset")
+            await client.close()
+        }
+        await backend.stop()
+    }
 }

@@ -57,9 +57,9 @@ final class HealthChecks: Sendable {
         _ upstream: Upstream, _ index: Int, _ check: Upstream.HealthCheck, _ health: ServerHealth
     ) async {
         let server = upstream.servers[index]
-        let tls = try? upstream.tls?.context(upstream: upstream.name)
+        let tls = try? upstream.tls?.context(upstream: upstream.name, for: upstream.protocol)
         while !Task.isCancelled {
-            let outcome = await probe(server, check, tls ?? nil, upstream.tls?.serverName ?? server.host)
+            let outcome = await probe(server, of: upstream, check, tls ?? nil)
             guard !Task.isCancelled else { return }
             let isWell = if case .status(let status) = outcome { check.statuses.contains(status) } else { false }
             if health.probed(index, isWell: isWell, check: check) {
@@ -90,31 +90,31 @@ final class HealthChecks: Sendable {
     }
 
     private func probe(
-        _ server: Upstream.Server, _ check: Upstream.HealthCheck, _ tls: NIOSSLContext?, _ name: String
+        _ server: Upstream.Server, of upstream: Upstream, _ check: Upstream.HealthCheck, _ tls: NIOSSLContext?
     ) async -> Outcome {
         let host = server.host.contains(":") ? "[\(server.host)]" : server.host
         let request =
             "GET \(check.path) HTTP/1.1\r\nhost: \(host):\(server.port)\r\nuser-agent: dovetail-health-check\r\nconnection: close\r\n\r\n"
         let loop = group.next()
         let answer = loop.makePromise(of: Int.self)
+        let name = upstream.tls?.serverName ?? server.host
         do {
             let channel = try await ClientBootstrap(group: loop)
                 .connectTimeout(.nanoseconds(check.timeout.wholeNanoseconds))
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        if let tls {
-                            let name = AddressRange.bytes(of: name) == nil ? name : nil
-                            try channel.pipeline.syncOperations.addHandler(
-                                NIOSSLClientHandler(context: tls, serverHostname: name))
-                        }
-                        try channel.pipeline.syncOperations.addHandler(StatusReader(answer))
+                        guard let tls else { return }
+                        let name = AddressRange.bytes(of: name) == nil ? name : nil
+                        try channel.pipeline.syncOperations.addHandler(
+                            NIOSSLClientHandler(context: tls, serverHostname: name))
                     }
                 }
                 .connect(host: server.host, port: server.port).get()
             let limit = loop.scheduleTask(in: .nanoseconds(check.timeout.wholeNanoseconds)) {
                 answer.fail(ChannelError.connectTimeout(.nanoseconds(check.timeout.wholeNanoseconds)))
             }
-            channel.writeAndFlush(ByteBuffer(string: request), promise: nil)
+            let isStream = upstream.protocol == .http2
+            loop.execute { HealthChecks.ask(request, on: channel, isStream: isStream, isSecure: tls != nil, answer) }
             defer {
                 limit.cancel()
                 channel.close(promise: nil)
@@ -123,6 +123,35 @@ final class HealthChecks: Sendable {
         } catch {
             answer.fail(error)
             return .nothing("no answer: \(error)")
+        }
+    }
+
+    /// Sends the request, in a stream where HTTP/2 is spoken; what comes of it is told to `answer`.
+    private static func ask(
+        _ request: String, on channel: any Channel, isStream: Bool, isSecure: Bool, _ answer: EventLoopPromise<Int>
+    ) {
+        let send: @Sendable (any Channel) -> Void = { channel in
+            do {
+                try channel.pipeline.syncOperations.addHandler(StatusReader(answer))
+                channel.writeAndFlush(ByteBuffer(string: request), promise: nil)
+                channel.read()
+            } catch {
+                answer.fail(error)
+            }
+        }
+        guard isStream else { return send(channel) }
+        do {
+            let (session, ready) = try UpstreamSession.make(
+                on: channel, scheme: isSecure ? "https" : "http", now: 0)
+            let bound = NIOLoopBound(session, eventLoop: channel.eventLoop)
+            ready.flatMap { bound.value.open { 0 } }.whenComplete { result in
+                switch result {
+                case .success(let stream): send(stream)
+                case .failure(let error): answer.fail(error)
+                }
+            }
+        } catch {
+            answer.fail(error)
         }
     }
 }

@@ -12,6 +12,8 @@ struct BodyDecoder {
     private var state: State
     /// Body bytes taken so far.
     private(set) var count = 0
+    /// The lines of its trailer section (RFC 9112 7.1.2), once it is done.
+    private(set) var trailers: [UInt8] = []
 
     init(_ framing: BodyFraming) {
         state =
@@ -73,7 +75,12 @@ struct BodyDecoder {
             if let failure { throw failure }
             buffer.moveReaderIndex(forwardBy: consumed)
             guard case .data(let left) = step else {
-                state = step == .end ? .done : .chunked(decoder)
+                if step == .end {
+                    trailers = decoder.trailers
+                    state = .done
+                } else {
+                    state = .chunked(decoder)
+                }
                 return nil
             }
             guard let slice = buffer.readSlice(length: min(left, buffer.readableBytes)), slice.readableBytes > 0 else {

@@ -1,6 +1,6 @@
 /// Reads the chunked transfer coding (RFC 9112 7.1) from bytes as they arrive; a value type without a buffer.
 ///
-/// Sizes are up to 15 hexadecimal digits, extensions are bounded and dropped, trailers are validated, bounded and dropped.
+/// Sizes are up to 15 hexadecimal digits, extensions are bounded and dropped, trailers are validated, bounded and kept.
 /// Only CRLF ends a line; white space is nowhere allowed that the grammar does not have it.
 struct ChunkedDecoder: Equatable {
     /// What the next bytes are.
@@ -26,6 +26,8 @@ struct ChunkedDecoder: Equatable {
     private var digits = 0
     /// Bytes of the present extension, or of all trailers.
     private var extra = 0
+    /// The trailer section's lines as they came, each with its CRLF.
+    private(set) var trailers: [UInt8] = []
     private var isQuoted = false
     private var isEscaped = false
     private static let maximumExtension = 1024
@@ -112,6 +114,7 @@ struct ChunkedDecoder: Equatable {
     private mutating func readTrailer(_ byte: UInt8) throws(CodecError) {
         extra &+= 1
         guard extra <= ChunkedDecoder.maximumTrailers else { throw .headTooLarge }
+        if state != .trailerStart || byte != 0x0D { trailers.append(byte) }
         switch state {
         case .trailerStart where byte == 0x0D: state = .lastFeed
         case .trailerStart, .trailerName:

@@ -13,6 +13,8 @@ struct RequestHead {
     var expectsContinue = false
     /// Whether `Connection` names fields of its own, which must then not be forwarded.
     var nominatesFields = false
+    /// Whether the client reads trailers (RFC 9110 10.1.4).
+    var acceptsTrailers = false
     var authorization: ByteRange?
     var origin: ByteRange?
     var requestMethod: ByteRange?
@@ -135,6 +137,10 @@ struct RequestHead {
             // W3C Trace Context: a repeated traceparent is an invalid one.
             case .traceparent: traceparent = traceparent == nil ? field.value : .empty
             case .correlationID: correlationID = field.value
+            case .hopByHop where bytes[field.name].equalsIgnoringCase("te"):
+                bytes[field.value].forEachListElement {
+                    if $0.equalsIgnoringCase("trailers") { acceptsTrailers = true }
+                }
             default: break
             }
         }

@@ -142,6 +142,13 @@ public struct GatewayConfiguration: Sendable {
         for name in route.destination.upstreams where !upstreams.contains(where: { $0.name == name }) {
             throw refuse("goes to the upstream '\(name)', which is not configured")
         }
+        for upstream in upstreams
+        where route.allowsWebSocket && upstream.protocol == .http2
+            && route.destination.upstreams.contains(upstream.name)
+        {
+            throw refuse(
+                "has WebSockets, and its upstream '\(upstream.name)' speaks http2; WebSockets go to servers over http1")
+        }
         switch route.destination {
         case .split(let weights):
             guard !weights.isEmpty, weights.values.allSatisfy({ (0...1_000_000).contains($0) }),

@@ -1,6 +1,6 @@
 import DovetailResilience
 
-/// A service behind the gateway that is reached over HTTP/1.1: its servers, and how calls to it behave.
+/// A service behind the gateway: its servers, and how calls to it behave.
 public struct Upstream: Sendable {
     /// One server.
     public struct Server: Sendable, Hashable {
@@ -17,6 +17,14 @@ public struct Upstream: Sendable {
             self.port = port
             self.weight = weight
         }
+    }
+
+    /// What is spoken to servers.
+    public enum Transport: String, Sendable, Hashable, CaseIterable {
+        /// HTTP/1.1 on connections that are kept.
+        case http1
+        /// HTTP/2: agreed on by ALPN over TLS, by prior knowledge without (RFC 9113 3). gRPC needs it.
+        case http2
     }
 
     /// How a server is chosen.
@@ -95,6 +103,8 @@ public struct Upstream: Sendable {
     public var name: String
     /// Its servers, at least one.
     public var servers: [Server]
+    /// What is spoken to them.
+    public var `protocol` = Transport.http1
     /// How a server is chosen.
     public var loadBalancing: LoadBalancing
     /// When a server is left out because of its answers; nil for never.
@@ -105,7 +115,7 @@ public struct Upstream: Sendable {
     public var tls: UpstreamTLS?
     /// How long one attempt to connect may take.
     public var connectTimeout: Duration
-    /// Connections to each server from each event loop at most. Requests beyond wait their turn until their timeout.
+    /// Connections to each server from each event loop at most, of HTTP/2 streams. Requests beyond wait their turn until their timeout.
     public var poolSize: Int
     /// Requests that wait for a connection on each event loop at most; more are answered 503.
     public var maximumWaiting: Int
@@ -143,7 +153,8 @@ public struct Upstream: Sendable {
 
     /// Whether `other` says the same, so that pools, breaker and budget can go on.
     func isSame(as other: Upstream) -> Bool {
-        name == other.name && servers == other.servers && loadBalancing == other.loadBalancing
+        name == other.name && servers == other.servers && self.protocol == other.protocol
+            && loadBalancing == other.loadBalancing
             && tls == other.tls && outlierEjection == other.outlierEjection && healthCheck == other.healthCheck
             && connectTimeout == other.connectTimeout && poolSize == other.poolSize
             && maximumWaiting == other.maximumWaiting && idleTimeout == other.idleTimeout && retry == other.retry

@@ -39,7 +39,11 @@ extension Exchange {
         output.writeTraceparent(trace)
         output.writeStaticString("\r\n")
         output.writeBytes(client.forwardedFields)
-        if wantsWebSocket { output.writeStaticString("connection: upgrade\r\nupgrade: websocket\r\n") }
+        if wantsWebSocket {
+            output.writeStaticString("connection: upgrade\r\nupgrade: websocket\r\n")
+        } else if head.acceptsTrailers {
+            output.writeStaticString("connection: te\r\nte: trailers\r\n")
+        }
         if let deadline {
             output.writeStaticString("dovetail-timeout: ")
             output.writeDecimal(Int(max(0, (deadline.nanoseconds - now.nanoseconds) / 1_000_000)))

@@ -1,3 +1,4 @@
+import Foundation
 import NIOCore
 import NIOHPACK
 import NIOHTTP2
@@ -16,7 +17,11 @@ final class HTTP2Stream: ChannelDuplexHandler {
 
     private var isChunked = false
     private var hasHead = false
+    private var requestIsOver = false
     private var method = Method.get
+    /// Whether the client asks for a WebSocket (RFC 8441), and whether it has one.
+    private var wantsTunnel = false
+    private var isTunnel = false
     // The answer.
     private var outbound = ByteBuffer()
     private var reader = HeadReader()
@@ -27,14 +32,24 @@ final class HTTP2Stream: ChannelDuplexHandler {
     // MARK: The request
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
+        let payload = unwrapInboundIn(data)
+        read(payload, context)
+        guard payload.endsStream else { return }
+        requestIsOver = true
+        if isOver { context.close(promise: nil) }
+    }
+
+    private func read(_ payload: HTTP2Frame.FramePayload, _ context: ChannelHandlerContext) {
+        switch payload {
         case .headers(let frame) where !hasHead:
             guard let bytes = requestHead(frame) else { return reset(context, .protocolError) }
             hasHead = true
             context.fireChannelRead(wrapInboundOut(bytes))
         case .headers(let frame) where frame.endStream:
-            // Trailers: the gateway forwards none.
-            if isChunked { context.fireChannelRead(wrapInboundOut(ByteBuffer(staticString: "0\r\n\r\n"))) }
+            guard isChunked else { return }
+            var last = ByteBuffer()
+            guard HTTP2Fields.writeLastChunk(frame.headers, into: &last) else { return reset(context, .protocolError) }
+            context.fireChannelRead(wrapInboundOut(last))
         case .headers: reset(context, .protocolError)
         case .data(let frame):
             guard case .byteBuffer(let bytes) = frame.data else { return }
@@ -46,25 +61,27 @@ final class HTTP2Stream: ChannelDuplexHandler {
     private func requestBody(_ bytes: ByteBuffer, isLast: Bool, _ context: ChannelHandlerContext) {
         guard isChunked else {
             if bytes.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(bytes)) }
+            // A WebSocket has ended when its client says no more.
+            if wantsTunnel, isLast { close(context: context, mode: .all, promise: nil) }
             return
         }
         var chunk = context.channel.allocator.buffer(capacity: bytes.readableBytes + 24)
-        if bytes.readableBytes > 0 {
-            chunk.writeShortHex(bytes.readableBytes)
-            chunk.writeStaticString("\r\n")
-            chunk.writeImmutableBuffer(bytes)
-            chunk.writeStaticString("\r\n")
-        }
-        if isLast { chunk.writeStaticString("0\r\n\r\n") }
+        HTTP2Fields.writeChunk(bytes, into: &chunk)
+        if isLast { _ = HTTP2Fields.writeLastChunk(nil, into: &chunk) }
         if chunk.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(chunk)) }
     }
 
     /// The head as HTTP/1.1 has it; nil if a field holds what no field may.
     private func requestHead(_ frame: HTTP2Frame.FramePayload.Headers) -> ByteBuffer? {
-        guard let methodText = frame.headers.first(name: ":method"), let path = frame.headers.first(name: ":path"),
+        guard var methodText = frame.headers.first(name: ":method"), let path = frame.headers.first(name: ":path"),
             methodText.utf8.allSatisfy(ByteClass.token.contains),
             !path.isEmpty, path.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F })
         else { return nil }
+        if let wanted = frame.headers.first(name: ":protocol") {
+            guard methodText == "CONNECT", wanted == "websocket", !frame.endStream else { return nil }
+            wantsTunnel = true
+            methodText = "GET"
+        }
         method = Array(methodText.utf8).withUnsafeBytes { Method($0) } ?? .get
         let authority = frame.headers.first(name: ":authority")
         var bytes = ByteBuffer()
@@ -76,9 +93,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
             bytes.writeString("host: \(authority)\r\n")
         }
         for (name, value, _) in frame.headers where !name.hasPrefix(":") {
-            guard !name.isEmpty, name.utf8.allSatisfy({ ByteClass.token.contains($0) && !(0x41...0x5A).contains($0) }),
-                value.utf8.allSatisfy(isFieldValueByte)
-            else { return nil }
+            guard HTTP2Fields.isValid(name, value) else { return nil }
             switch name {
             case "host" where authority != nil: continue
             case "cookie":
@@ -86,13 +101,19 @@ final class HTTP2Stream: ChannelDuplexHandler {
                 cookies.append(value)
                 continue
             case "content-length": hasLength = true
+            case "sec-websocket-key" where wantsTunnel: continue
             case "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade": return nil
             default: break
             }
             bytes.writeString("\(name): \(value)\r\n")
         }
         if !cookies.isEmpty { bytes.writeString("cookie: \(cookies.joined(separator: "; "))\r\n") }
-        isChunked = !frame.endStream && !hasLength
+        if wantsTunnel {
+            // HTTP/2 has no use for the key, HTTP/1.1 wants one (RFC 8441 5).
+            let key = Data((0..<16).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
+            bytes.writeString("connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: \(key)\r\n")
+        }
+        isChunked = !frame.endStream && !hasLength && !wantsTunnel
         if isChunked { bytes.writeStaticString("transfer-encoding: chunked\r\n") }
         bytes.writeStaticString("\r\n")
         return bytes
@@ -115,7 +136,11 @@ final class HTTP2Stream: ChannelDuplexHandler {
         }
         if outbound.readableBytes == 0 { outbound = data } else { outbound.writeBuffer(&data) }
         do throws(CodecError) {
-            while body == nil { guard try answerHead(context) else { break } }
+            while body == nil, !isTunnel { guard try answerHead(context) else { break } }
+            if isTunnel, outbound.readableBytes > 0 {
+                send(outbound, isLast: false, context)
+                outbound = ByteBuffer()
+            }
             try answerBody(context)
         } catch {
             reset(context, .internalError)
@@ -136,11 +161,13 @@ final class HTTP2Stream: ChannelDuplexHandler {
         }
         if let failure { throw failure }
         guard let length else { return false }
-        var headers = HPACKHeaders([(":status", String(head.status))])
+        isTunnel = head.status == 101
+        var headers = HPACKHeaders([(":status", String(isTunnel ? 200 : head.status))])
         outbound.withUnsafeReadableBytes { bytes in
             for field in reader.fields {
                 switch field.known {
                 case .connection, .transferEncoding, .hopByHop: continue
+                case .other where isTunnel && bytes[field.name].equalsIgnoringCase("sec-websocket-accept"): continue
                 default: headers.add(name: bytes[field.name].text.lowercased(), value: bytes[field.value].text)
                 }
             }
@@ -157,25 +184,37 @@ final class HTTP2Stream: ChannelDuplexHandler {
 
     private func answerBody(_ context: ChannelHandlerContext) throws(CodecError) {
         guard body != nil, !isOver else { return }
-        while let slice = try body?.next(&outbound) {
-            let ends = body?.isDone ?? false
-            context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(slice), endStream: ends))), promise: nil)
-            isOver = ends
-        }
-        if !isOver, body?.isDone ?? false {
-            isOver = true
-            context.write(
-                wrapOutboundOut(.data(.init(data: .byteBuffer(ByteBuffer()), endStream: true))), promise: nil)
-        }
+        while let slice = try body?.next(&outbound) { send(slice, isLast: body?.isDone ?? false, context) }
+        guard !isOver, let body, body.isDone else { return }
+        guard !body.trailers.isEmpty else { return send(ByteBuffer(), isLast: true, context) }
+        isOver = true
+        let trailers = HTTP2Fields.trailers(body.trailers)
+        context.write(wrapOutboundOut(.headers(.init(headers: trailers, endStream: true))), promise: nil)
     }
 
-    /// A stream has no half that closes by itself: the answer's end has closed it, or it is reset.
+    private func send(_ bytes: ByteBuffer, isLast: Bool, _ context: ChannelHandlerContext) {
+        context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(bytes), endStream: isLast))), promise: nil)
+        isOver = isLast
+    }
+
+    /// Our half ends with the answer; the stream itself when the client's half has ended too, or is waited for no longer.
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        if mode == .output, !isOver, body?.endsWithConnection ?? false {
-            isOver = true
-            context.writeAndFlush(
-                wrapOutboundOut(.data(.init(data: .byteBuffer(ByteBuffer()), endStream: true))), promise: nil)
+        if !isOver, isTunnel || (mode == .output && body?.endsWithConnection ?? false) {
+            send(ByteBuffer(), isLast: true, context)
+            context.flush()
         }
-        context.close(mode: .all, promise: promise)
+        guard mode == .output, isOver, !requestIsOver else { return context.close(mode: .all, promise: promise) }
+        promise?.succeed()
+    }
+}
+
+extension HTTP2Frame.FramePayload {
+    /// Whether its sender says no more in this stream.
+    fileprivate var endsStream: Bool {
+        switch self {
+        case .headers(let frame): frame.endStream
+        case .data(let frame): frame.endStream
+        default: false
+        }
     }
 }

@@ -263,6 +263,9 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// Whether the whole body of the present request has been handed over.
     var requestIsComplete: Bool { body.isDone }
 
+    /// What stood behind the body of the present request.
+    var requestTrailers: [UInt8] { body.trailers }
+
     private func discard() -> Bool {
         do throws(CodecError) {
             while try body.next(&inbound) != nil {}
@@ -321,7 +324,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         exchange = nil
         worker.cancel(deadlineTimer)
         flush()
-        if phase == .tunnel { return closeAfterFlush() }
+        if phase == .tunnel { return isStream ? lingerAndClose() : closeAfterFlush() }
         guard phase == .exchange else { return }
         if !keepsAlive {
             if body.isDone, !lingers, !worker.isDraining { closeAfterFlush() } else { lingerAndClose() }

@@ -6,6 +6,8 @@ import NIOCore
 enum AttemptFailure {
     /// No connection: nothing was sent.
     case unreachable
+    /// The server says that it has not looked at the request (RFC 9113 8.7).
+    case refused
     /// A pooled connection ended before a byte of the answer: most likely the server had closed it.
     case stale
     /// The connection ended before the answer's head was whole.
@@ -45,7 +47,8 @@ extension Exchange {
     func keepForReplay(_ slice: ByteBuffer) {
         guard var kept = replay else { return }
         replay = nil
-        guard let retry = pool?.upstream.retry, isIdempotent,
+        // What HTTP/2 refuses may be sent again whatever it is.
+        guard let upstream = pool?.upstream, let retry = upstream.retry, isIdempotent || upstream.protocol == .http2,
             kept.readableBytes + slice.readableBytes <= retry.replayBytes
         else { return }
         kept.writeImmutableBuffer(slice)
@@ -63,7 +66,12 @@ extension Exchange {
     }
 
     func endRequest(on connection: UpstreamConnection) {
-        if head.framing == .chunked { connection.write(ByteBuffer(staticString: "0\r\n\r\n")) }
+        if head.framing == .chunked {
+            var last = ByteBuffer(staticString: "0\r\n")
+            last.writeBytes(TrailerSection.forwarded(client.requestTrailers))
+            last.writeStaticString("\r\n")
+            connection.write(last)
+        }
         connection.requestIsSent = true
     }
 
@@ -89,7 +97,7 @@ extension Exchange {
         switch failure {
         case .unreachable:
             reject(.upstream, Problem("upstream-unreachable", status: 502, detail: "the service cannot be reached"))
-        case .stale, .lost:
+        case .stale, .lost, .refused:
             reject(
                 .upstream,
                 Problem("answer-lost", status: 502, detail: "the service ended the connection without an answer"))
@@ -121,7 +129,8 @@ extension Exchange {
         let error: any Error
         switch failure {
         case .invalid: return nil
-        case .unreachable: error = CallError(.unreachable, callee: name, message: "no connection", wasSent: false)
+        case .unreachable, .refused:
+            error = CallError(.unreachable, callee: name, message: "no connection", wasSent: false)
         case .stale where isIdempotent && !usedFreeRetry:
             usedFreeRetry = true
             return .zero

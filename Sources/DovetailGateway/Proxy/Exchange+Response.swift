@@ -63,12 +63,16 @@ extension Exchange {
         worker.scratch.writeStaticString("\r\n")
     }
 
-    /// The answer is whole.
-    func responseEnd() {
+    /// The answer is whole, with these lines of trailers behind it.
+    func responseEnd(trailers: [UInt8] = []) {
         keepWhole()
         if responseFraming == .chunked {
             worker.compose()
-            worker.scratch.writeStaticString("0\r\n\r\n")
+            worker.scratch.writeStaticString("0\r\n")
+            if head.acceptsTrailers, !trailers.isEmpty {
+                worker.scratch.writeBytes(TrailerSection.forwarded(trailers))
+            }
+            worker.scratch.writeStaticString("\r\n")
         }
         commitResponse()
     }
@@ -85,6 +89,7 @@ extension Exchange {
     func reject(_ reason: GatewayMetrics.Rejection, _ problem: Problem, fields: [(String, String)] = []) {
         if [.upstream, .circuitOpen, .timeout, .overloaded].contains(reason), serveStaleInstead() { return }
         worker.counters.rejected[reason, default: 0] += 1
+        if isGRPC { return answerGRPC(problem) }
         var problem = problem
         problem.instance = correlationText
         var fields = fields

@@ -27,6 +27,10 @@ final class UpstreamConnection: ChannelInboundHandler {
     /// Whether it is on its way to its end, and serves nobody any more.
     private(set) var isClosing = false
     private var brokeOff = false
+    /// Whether it is one stream of an HTTP/2 connection, which serves one request.
+    private let isStream: Bool
+    /// Whether the server has said that it did not look at the request.
+    private var isRefused = false
     /// Whether the connection has become a WebSocket's.
     private var isTunnel = false
     /// Whether the present request has gone out whole.
@@ -36,6 +40,7 @@ final class UpstreamConnection: ChannelInboundHandler {
 
     init(pool: UpstreamPool, server: Int, authority: String) {
         worker = pool.worker
+        isStream = pool.upstream.protocol == .http2
         self.pool = pool
         self.server = server
         self.authority = authority
@@ -118,6 +123,11 @@ final class UpstreamConnection: ChannelInboundHandler {
         flush()
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is UpstreamStream.Refused { isRefused = true }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         brokeOff = true
         context.close(promise: nil)
@@ -134,7 +144,7 @@ final class UpstreamConnection: ChannelInboundHandler {
             exchange.responseEnd()
             exchange.finish()
         } else {
-            fail(exchange, answerHasBegun || !hasServed ? .lost : .stale)
+            fail(exchange, isRefused ? .refused : answerHasBegun || !hasServed ? .lost : .stale)
         }
     }
 
@@ -220,11 +230,11 @@ final class UpstreamConnection: ChannelInboundHandler {
             exchange.commitResponse()
             return
         }
-        exchange.responseEnd()
+        exchange.responseEnd(trailers: body.trailers)
         self.exchange = nil
         hasServed = true
         exchange.responder = .none
-        let isReusable = head.keepAlive && requestIsSent && inbound.readableBytes == 0
+        let isReusable = !isStream && head.keepAlive && requestIsSent && inbound.readableBytes == 0
         if isReusable { pool.release(self) } else { close() }
         exchange.finish()
     }

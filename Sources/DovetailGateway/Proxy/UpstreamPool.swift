@@ -15,6 +15,8 @@ final class UpstreamPool {
         var open = 0
         /// Serving, or being opened for a request.
         var active = 0
+        /// Its connections of HTTP/2; of those above each is then a stream.
+        var sessions: UpstreamSessions?
     }
 
     let upstream: Upstream
@@ -34,13 +36,21 @@ final class UpstreamPool {
         self.worker = worker
         guards = worker.shared.guards(for: upstream)
         balancer = Balancer(upstream)
-        tls = try upstream.tls.map { tls throws(GatewayConfigurationError) in try tls.context(upstream: upstream.name) }
+        tls = try upstream.tls.map { tls throws(GatewayConfigurationError) in
+            try tls.context(upstream: upstream.name, for: upstream.protocol)
+        }
         servers = upstream.servers.map { server in
             Server(
                 address: try? SocketAddress(ipAddress: server.host, port: server.port),
                 authority: "\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)")
         }
         sweep.onFire = { [unowned self] in closeIdle() }
+        guard upstream.protocol == .http2 else { return }
+        for index in servers.indices {
+            servers[index].sessions = UpstreamSessions(
+                loop: worker.loop, isSecure: tls != nil, timeout: upstream.connectTimeout
+            ) { [unowned self] in connection(to: index) }
+        }
     }
 
     /// Finds a connection for `exchange`: an idle one at once, a new one, or one that another request gives back.
@@ -97,6 +107,7 @@ final class UpstreamPool {
         worker.cancel(sweep)
         for index in servers.indices {
             end(servers[index].idle.count, of: index)
+            servers[index].sessions?.retire()
         }
     }
 
@@ -141,15 +152,7 @@ final class UpstreamPool {
         servers[index].open += 1
         servers[index].active += 1
         let ticket = exchange.ticket
-        let bootstrap = ClientBootstrap(group: worker.loop)
-            .connectTimeout(.nanoseconds(upstream.connectTimeout.wholeNanoseconds))
-            .channelOption(.autoRead, value: false)
-            .channelOption(.socketOption(.so_keepalive), value: 1)
-            .channelOption(.writeBufferWaterMark, value: .init(low: 32_768, high: 65_536))
-        let target = upstream.servers[index]
-        let connecting =
-            servers[index].address.map { bootstrap.connect(to: $0) }
-            ?? bootstrap.connect(host: target.host, port: target.port)
+        let connecting = servers[index].sessions?.stream() ?? connection(to: index)
         connecting.assumeIsolated().whenComplete { [self] result in
             switch result {
             case .success(let channel): connected(channel, index, exchange, ticket)
@@ -164,9 +167,31 @@ final class UpstreamPool {
         }
     }
 
+    /// A connection to a server, with TLS where it is spoken.
+    private func connection(to index: Int) -> EventLoopFuture<any Channel> {
+        let bootstrap = ClientBootstrap(group: worker.loop)
+            .connectTimeout(.nanoseconds(upstream.connectTimeout.wholeNanoseconds))
+            .channelOption(.autoRead, value: false)
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelOption(.writeBufferWaterMark, value: .init(low: 32_768, high: 65_536))
+        let target = upstream.servers[index]
+        let connecting =
+            servers[index].address.map { bootstrap.connect(to: $0) }
+            ?? bootstrap.connect(host: target.host, port: target.port)
+        guard tls != nil else { return connecting }
+        let bound = NIOLoopBound(self, eventLoop: worker.loop)
+        return connecting.flatMapThrowing { channel in
+            do { try bound.value.addTLS(to: channel, index) } catch {
+                channel.close(promise: nil)
+                throw error
+            }
+            return channel
+        }
+    }
+
     private func connected(_ channel: any Channel, _ index: Int, _ exchange: Exchange, _ ticket: Int) {
         let connection = UpstreamConnection(pool: self, server: index, authority: servers[index].authority)
-        guard channel.isActive, (try? addHandlers(connection, to: channel)) != nil else {
+        guard channel.isActive, (try? channel.pipeline.syncOperations.addHandler(connection)) != nil else {
             servers[index].open -= 1
             servers[index].active -= 1
             channel.close(promise: nil)
@@ -175,6 +200,7 @@ final class UpstreamPool {
             return
         }
         connection.read()
+        if servers[index].sessions != nil, !sweep.isScheduled { worker.schedule(sweep, at: .now + .seconds(1)) }
         if exchange.ticket == ticket {
             connection.serve(exchange)
         } else {
@@ -182,15 +208,13 @@ final class UpstreamPool {
         }
     }
 
-    private func addHandlers(_ connection: UpstreamConnection, to channel: any Channel) throws {
-        if let tls {
-            let host = upstream.tls?.serverName ?? upstream.servers[connection.server].host
-            // An address is no name to ask for (RFC 6066 3); the certificate is held against it all the same.
-            let isAddress = AddressRange.bytes(of: host) != nil
-            try channel.pipeline.syncOperations.addHandler(
-                NIOSSLClientHandler(context: tls, serverHostname: isAddress ? nil : host))
-        }
-        try channel.pipeline.syncOperations.addHandler(connection)
+    private func addTLS(to channel: any Channel, _ index: Int) throws {
+        guard let tls else { return }
+        let host = upstream.tls?.serverName ?? upstream.servers[index].host
+        // An address is no name to ask for (RFC 6066 3); the certificate is held against it all the same.
+        let isAddress = AddressRange.bytes(of: host) != nil
+        try channel.pipeline.syncOperations.addHandler(
+            NIOSSLClientHandler(context: tls, serverHostname: isAddress ? nil : host))
     }
 
     private func nextWaiting() -> Exchange? {
@@ -221,7 +245,7 @@ final class UpstreamPool {
         var left = 0
         for index in servers.indices {
             end(servers[index].idle.prefix { $0.idleSince <= oldest }.count, of: index)
-            left += servers[index].idle.count
+            left += servers[index].idle.count + (servers[index].sessions?.closeIdle(since: oldest) ?? 0)
         }
         if left > 0 { worker.schedule(sweep, at: .now + .seconds(1)) }
     }

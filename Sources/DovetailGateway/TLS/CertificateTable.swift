@@ -118,11 +118,13 @@ extension Certificate {
 
 extension UpstreamTLS {
     /// A context for connections to servers.
-    func context(upstream: String) throws(GatewayConfigurationError) -> NIOSSLContext {
+    func context(upstream: String, for transport: Upstream.Transport = .http1) throws(GatewayConfigurationError)
+        -> NIOSSLContext
+    {
         do {
             var configuration = TLSConfiguration.makeClientConfiguration()
             configuration.minimumTLSVersion = .tlsv12
-            configuration.applicationProtocols = ["http/1.1"]
+            configuration.applicationProtocols = [transport == .http2 ? "h2" : "http/1.1"]
             if let authorities { configuration.trustRoots = .file(authorities) }
             if let certificate {
                 configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificate.chain).map {

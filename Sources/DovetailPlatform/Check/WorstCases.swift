@@ -23,10 +23,10 @@ struct WorstCases: Sendable {
             let prefix = route.path == "/" ? "" : route.path
             let amplification = attempts(below: module).sorted { $0.key < $1.key }.map { "\($0.value) × \($0.key)" }
             return contract.endpoints.map { endpoint in
-                let limit = [route.timeout, endpoint.timeout].compactMap { $0 }.min() ?? .seconds(15)
+                let limit = route.limit(own: endpoint.timeout, isStream: endpoint.isStream)
                 return .init(
                     what: "\(endpoint.method.rawValue) \(prefix)\(endpoint.path)",
-                    cost: "answered within \(limit.briefly)"
+                    cost: (limit.map { "answered within \($0.briefly)" } ?? "a stream without an end of its own")
                         + (amplification.isEmpty ? "" : "; may lead to calls: \(amplification.joined(separator: ", "))")
                 )
             }

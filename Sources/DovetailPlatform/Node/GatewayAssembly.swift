@@ -96,7 +96,7 @@ struct GatewayAssembly {
         to destination: DovetailGateway.Route.Destination
     ) throws -> DovetailGateway.Route {
         let prefix = route.path == "/" ? "" : route.path
-        let timeout = [route.timeout, endpoint.timeout].compactMap { $0 }.min() ?? .seconds(15)
+        let timeout = route.limit(own: endpoint.timeout, isStream: endpoint.isStream)
         var compiled = DovetailGateway.Route(
             id: "\(endpoint.contract.name)@\(endpoint.contract.version) \(endpoint.name)", host: route.host,
             methods: endpoint.method == .get ? [.get, .head] : [endpoint.method],
@@ -115,7 +115,7 @@ struct GatewayAssembly {
         var compiled = DovetailGateway.Route(
             id: id, host: route.host, methods: Set(route.methods.compactMap { HTTPRequest.Method($0) }),
             path: try PathPattern(route.path), authentication: route.authentication.compiled,
-            scopes: Set(route.scopes), rateLimit: route.rateLimit?.compiled, timeout: route.timeout ?? .seconds(15),
+            scopes: Set(route.scopes), rateLimit: route.rateLimit?.compiled, timeout: route.limit(),
             rewrite: route.rewrite?.compiled ?? .none, destination: destination,
             maximumBodyBytes: route.maxBody ?? gateway.limits.maxBody)
         route.addRules(to: &compiled)

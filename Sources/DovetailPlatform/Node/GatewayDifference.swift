@@ -25,8 +25,10 @@ struct GatewayDifference {
         for name in upstreams.sorted() {
             let servers = [old, new].map { configuration in
                 configuration?.upstreams.first { $0.name == name }.map { upstream in
-                    upstream.servers.map { "\($0.host):\($0.port)" + ($0.weight == 1 ? "" : " (\($0.weight))") }.joined(
-                        separator: ", ")
+                    (upstream.protocol == .http2 ? "http2 " : "")
+                        + upstream.servers.map { "\($0.host):\($0.port)" + ($0.weight == 1 ? "" : " (\($0.weight))") }
+                        .joined(
+                            separator: ", ")
                 }
             }
             guard servers[0] != servers[1] else { continue }

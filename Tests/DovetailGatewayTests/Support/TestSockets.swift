@@ -16,6 +16,8 @@ enum BackendAction: Sendable {
 struct ReceivedRequest: Sendable {
     var head: String
     var body: [UInt8]
+    /// The lines behind a chunked body.
+    var trailers = ""
     /// Counts the requests of one connection, from 1.
     var numberOnConnection: Int
 
@@ -141,10 +143,15 @@ private final class BackendHandler: ChannelInboundHandler {
                 while true {
                     guard let line = find([13, 10], in: bytes, from: used) else { return nil }
                     let size = Int(String(decoding: bytes[used..<line], as: UTF8.self), radix: 16) ?? 0
+                    if size == 0 {
+                        guard let last = find([13, 10, 13, 10], in: bytes, from: line) else { return nil }
+                        request.trailers = String(decoding: bytes[(line + 2)..<(last + 2)], as: UTF8.self)
+                        used = last + 4
+                        break
+                    }
                     guard bytes.count >= line + 2 + size + 2 else { return nil }
                     request.body += bytes[(line + 2)..<(line + 2 + size)]
                     used = line + 2 + size + 2
-                    if size == 0 { break }
                 }
             }
         } else {

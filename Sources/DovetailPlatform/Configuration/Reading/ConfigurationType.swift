@@ -65,7 +65,7 @@ extension ConfigurationType {
         return scalar(expected, schema: schema, example: example, isSecret: isSecret, parse: parse)
     }
 
-    /// Either of two shapes: `other` for a mapping, this type for anything else.
+    /// Either of two shapes: `other` for a mapping, this type for anything else, and `other` for what it cannot read.
     func or(_ other: ConfigurationType) -> ConfigurationType {
         let expected = "\(expected) or \(other.expected)"
         return ConfigurationType(
@@ -74,7 +74,7 @@ extension ConfigurationType {
             if case .mapping = node.content { return other.read(node, place) }
             if case .invalid = node.content { return nil }
             let own = ConfigurationPlace(path: place.path, issues: IssueCollector(file: ""))
-            let value = read(node, own)
+            let value = read(node, own) ?? (node.isNothing ? nil : other.read(node, own))
             if value == nil { place.report("expected \(expected), found \(node.found)", at: node) }
             return value
         }

@@ -107,8 +107,8 @@ extension PlatformConfiguration {
         public let scopes: [String]
         /// How often each caller may call; nil: without a limit.
         public let rateLimit: RouteRateLimit?
-        /// How long a caller waits at most; nil: what the contract says, or the policy.
-        public let timeout: Duration?
+        /// How long a caller waits at most; nil: what the contract says, or 15 s, and no limit for a stream.
+        public let timeout: Timeout?
         /// How the path is changed for an upstream; nil: not at all.
         public let rewrite: Rewrite?
         /// The largest request body in bytes; nil: the gateway's limit.
@@ -187,7 +187,9 @@ extension PlatformConfiguration.Route {
         rateLimit = section.optional(
             "rateLimit", .section("a rate limit") { PlatformConfiguration.RouteRateLimit(isOpen: isOpen, reading: $0) },
             "How often each caller may call.")
-        timeout = section.optional("timeout", .duration, "How long a caller waits at most.")
+        timeout = section.optional(
+            "timeout", .timeout,
+            "How long a caller waits at most; none for streams.")
         rewrite = section.optional(
             "rewrite", .section("a rewrite: { stripPrefix: … } or { path: … }", Rewrite.init),
             "How the path is changed for an upstream.")
@@ -304,5 +306,32 @@ extension PlatformConfiguration.Route.Cache {
             "How long after that it is served where whoever answers fails.")
         maxBody = section.value(
             "maxBody", .byteCount(0...1 << 30), default: "1MiB", "The largest body that is kept.")
+    }
+}
+
+extension PlatformConfiguration.Route {
+    /// How long a caller waits at most.
+    public enum Timeout: Sendable, Hashable {
+        /// As long as it takes.
+        case none
+        /// From the request's head to the answer's last byte.
+        case after(Duration)
+    }
+
+    /// How long a caller waits for what has this timeout of its own, where it has one; nil for as long as it takes.
+    func limit(own: Duration? = nil, isStream: Bool = false) -> Duration? {
+        switch timeout {
+        case .after(let limit): min(limit, own ?? limit)
+        case .some(.none): own
+        case nil: own ?? (isStream ? nil : .seconds(15))
+        }
+    }
+}
+
+extension ConfigurationType where Value == PlatformConfiguration.Route.Timeout {
+    fileprivate static var timeout: ConfigurationType {
+        let none: ConfigurationType<Duration?> = .none()
+        let duration: ConfigurationType<Duration> = .duration
+        return none.or(duration.map { .some($0) }).map { $0.map(Value.after) ?? Value.none }
     }
 }

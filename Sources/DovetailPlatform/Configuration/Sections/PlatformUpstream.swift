@@ -13,6 +13,14 @@ extension PlatformConfiguration {
             case consistentHash = "consistent-hash"
         }
 
+        /// What is spoken to servers.
+        public enum Transport: String, Sendable, Hashable, CaseIterable {
+            /// HTTP/1.1; the default.
+            case http1
+            /// HTTP/2, which gRPC needs.
+            case http2
+        }
+
         /// What decides which server a request goes to.
         public enum HashKey: Sendable, Hashable {
             /// The authenticated principal, or the address of who has none.
@@ -73,6 +81,8 @@ extension PlatformConfiguration {
         public let name: String
         /// Its servers, at least one.
         public let servers: [Server]
+        /// What is spoken to them; `http1` by default.
+        public let `protocol`: Transport
         /// How a server is chosen; `least-request` by default.
         public let loadBalancing: LoadBalancing
         /// What decides where a request goes under `consistent-hash`; the principal by default.
@@ -101,6 +111,9 @@ extension PlatformConfiguration.Upstream {
         self.name = name
         servers = section.required(
             "servers", .list(of: .server, atLeast: 1), "The servers: each a URL, or a URL with a weight.")
+        `protocol` = section.value(
+            "protocol", .keyword(example: .http2), default: "http1",
+            "What is spoken to the servers; http2 in clear text is by prior knowledge, as gRPC wants it.")
         loadBalancing = section.value(
             "loadBalancing", .keyword(example: .leastRequest), default: "least-request",
             "How a server is chosen for a request.")

@@ -25,6 +25,8 @@ enum ClientPipeline {
         connection.initialSettings = [
             HTTP2Setting(parameter: .maxConcurrentStreams, value: 100),
             HTTP2Setting(parameter: .maxHeaderListSize, value: limits.headLimits.bytes),
+            // WebSockets may be made of streams (RFC 8441).
+            HTTP2Setting(parameter: .enableConnectProtocol, value: 1),
         ]
         connection.targetWindowSize = 1_048_576
         var stream = NIOHTTP2Handler.StreamConfiguration()

@@ -1,0 +1,53 @@
+import NIOCore
+import NIOHPACK
+
+/// Between HTTP/2's fields and frames and HTTP/1.1's lines and chunks.
+enum HTTP2Fields {
+    /// Whether a field may stand in a message: no capitals, no byte that would end a line (RFC 9113 8.2.1).
+    static func isValid(_ name: String, _ value: String) -> Bool {
+        !name.isEmpty && name.utf8.allSatisfy { ByteClass.token.contains($0) && !(0x41...0x5A).contains($0) }
+            && value.utf8.allSatisfy(isFieldValueByte)
+    }
+
+    /// Writes data as a chunk; nothing for none.
+    static func writeChunk(_ data: ByteBuffer, into output: inout ByteBuffer) {
+        guard data.readableBytes > 0 else { return }
+        output.writeShortHex(data.readableBytes)
+        output.writeStaticString("\r\n")
+        output.writeImmutableBuffer(data)
+        output.writeStaticString("\r\n")
+    }
+
+    /// Writes the end of a chunked body, with trailers; false if one may not stand.
+    static func writeLastChunk(_ trailers: HPACKHeaders?, into output: inout ByteBuffer) -> Bool {
+        output.writeStaticString("0\r\n")
+        for (name, value, _) in trailers ?? HPACKHeaders() {
+            guard isValid(name, value) else { return false }
+            output.writeString("\(name): \(value)\r\n")
+        }
+        output.writeStaticString("\r\n")
+        return true
+    }
+
+    /// The trailers that a chunked body ended with, as fields.
+    static func trailers(_ lines: [UInt8]) -> HPACKHeaders {
+        var headers = HPACKHeaders()
+        TrailerSection.forEachField(lines) { name, line in
+            let value = UnsafeRawBufferPointer(rebasing: line[(name.count + 1)...]).text
+            headers.add(name: name.text.lowercased(), value: value.trimmingWhiteSpace)
+        }
+        return headers
+    }
+}
+
+extension String {
+    /// Without the white space that RFC 9110 5.5 takes off a value, and a line's end.
+    fileprivate var trimmingWhiteSpace: String {
+        let bytes = utf8
+        let isSpace: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D || $0 == 0x0A }
+        guard let first = bytes.firstIndex(where: { !isSpace($0) }),
+            let last = bytes.lastIndex(where: { !isSpace($0) })
+        else { return "" }
+        return String(decoding: bytes[first...last], as: UTF8.self)
+    }
+}

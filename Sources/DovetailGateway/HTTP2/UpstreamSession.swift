@@ -1,0 +1,106 @@
+import NIOCore
+import NIOHTTP2
+
+/// One HTTP/2 connection to a server, which carries many requests at a time (RFC 9113 5.1.2).
+final class UpstreamSession: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+
+    private let scheme: String
+    private let channel: any Channel
+    private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
+    private let ready: EventLoopPromise<Void>
+    /// What the server allows at a time; none before it has said so.
+    private var maximum = 0
+    private(set) var streams = 0
+    /// Since when it carries nothing, in nanoseconds.
+    private(set) var idleSince: Int64 = 0
+    private(set) var isClosing = false
+
+    /// Makes `channel` speak HTTP/2; done when the server has said its settings, without which it speaks something else.
+    static func make(on channel: any Channel, scheme: String, now: Int64) throws -> (
+        session: UpstreamSession, ready: EventLoopFuture<Void>
+    ) {
+        try channel.syncOptions?.setOption(.autoRead, value: true)
+        var connection = NIOHTTP2Handler.ConnectionConfiguration()
+        connection.initialSettings = [
+            HTTP2Setting(parameter: .enablePush, value: 0), HTTP2Setting(parameter: .maxHeaderListSize, value: 61_440),
+        ]
+        connection.targetWindowSize = 1_048_576
+        let multiplexer = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
+            mode: .client, connectionConfiguration: connection, streamConfiguration: .init()
+        ) { channel in channel.close() }
+        let session = UpstreamSession(channel, multiplexer, scheme: scheme)
+        session.idleSince = now
+        try channel.pipeline.syncOperations.addHandler(session)
+        // The connection has been active for a while; the handler that speaks first is told so.
+        channel.pipeline.fireChannelActive()
+        return (session, session.ready.futureResult)
+    }
+
+    private init(_ channel: any Channel, _ multiplexer: NIOHTTP2Handler.StreamMultiplexer, scheme: String) {
+        self.channel = channel
+        self.multiplexer = multiplexer
+        self.scheme = scheme
+        ready = channel.eventLoop.makePromise()
+    }
+
+    /// Whether another request fits.
+    var hasRoom: Bool { !isClosing && streams < maximum }
+
+    /// Opens a stream; its place is taken at once, and given back when it closes.
+    func open(now: @escaping () -> Int64) -> EventLoopFuture<any Channel> {
+        streams += 1
+        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        let scheme = scheme
+        let opening = multiplexer.createStreamChannel { stream in
+            stream.eventLoop.makeCompletedFuture {
+                try stream.syncOptions?.setOption(.autoRead, value: false)
+                try stream.pipeline.syncOperations.addHandler(UpstreamStream(scheme: scheme))
+            }
+        }
+        opening.assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let stream):
+                stream.closeFuture.assumeIsolated().whenComplete { _ in bound.value.streamClosed(now()) }
+            case .failure: bound.value.streamClosed(now())
+            }
+        }
+        return opening
+    }
+
+    private func streamClosed(_ now: Int64) {
+        streams -= 1
+        idleSince = now
+        if isClosing, streams == 0 { channel.close(promise: nil) }
+    }
+
+    /// No stream is opened any more; it ends with its last.
+    func retire() {
+        isClosing = true
+        if streams == 0 { channel.close(promise: nil) }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data).payload {
+        case .settings(.settings(let settings)):
+            let limit = settings.last { $0.parameter == .maxConcurrentStreams }?.value
+            // Who names no limit has none; so many are enough (RFC 9113 6.5.2).
+            if let limit { maximum = limit } else if maximum == 0 { maximum = 1000 }
+            ready.succeed()
+        case .goAway: retire()
+        default: break
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        isClosing = true
+        ready.fail(ChannelError.eof)
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is NIOHTTP2Errors.StreamError { return }
+        isClosing = true
+        context.close(promise: nil)
+    }
+}

@@ -1,0 +1,148 @@
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+import NIOPosix
+
+/// A server that speaks HTTP/2 in clear text, and answers each stream's head with frames that a test says.
+final class HTTP2Backend: Sendable {
+    let port: Int
+    /// The heads of requests.
+    let requests = Recorded<HPACKHeaders>()
+    /// Streams that a client has reset, or connections that went under them.
+    let resets = Recorded<Void>()
+    /// Connections that were made.
+    let connections = Recorded<Void>()
+    private let channel: any Channel
+
+    init(
+        maximumStreams: Int = 100, _ act: @escaping @Sendable (HPACKHeaders) -> [HTTP2Frame.FramePayload]
+    ) async throws {
+        let (requests, resets, connections) = (requests, resets, connections)
+        channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    connections.append(())
+                    var connection = NIOHTTP2Handler.ConnectionConfiguration()
+                    connection.initialSettings = [.init(parameter: .maxConcurrentStreams, value: maximumStreams)]
+                    _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
+                        mode: .server, connectionConfiguration: connection, streamConfiguration: .init()
+                    ) { stream in
+                        stream.eventLoop.makeCompletedFuture {
+                            try stream.pipeline.syncOperations.addHandler(
+                                HTTP2BackendHandler(requests: requests, resets: resets, act: act))
+                        }
+                    }
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        port = channel.localAddress?.port ?? 0
+    }
+
+    func stop() async { try? await channel.close() }
+}
+
+private final class HTTP2BackendHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame.FramePayload
+    typealias OutboundOut = HTTP2Frame.FramePayload
+
+    private let requests: Recorded<HPACKHeaders>
+    private let resets: Recorded<Void>
+    private let act: @Sendable (HPACKHeaders) -> [HTTP2Frame.FramePayload]
+
+    init(
+        requests: Recorded<HPACKHeaders>, resets: Recorded<Void>,
+        act: @escaping @Sendable (HPACKHeaders) -> [HTTP2Frame.FramePayload]
+    ) {
+        self.requests = requests
+        self.resets = resets
+        self.act = act
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .headers(let frame) = unwrapInboundIn(data), frame.headers.contains(name: ":method") else { return }
+        requests.append(frame.headers)
+        for payload in act(frame.headers) { context.write(wrapOutboundOut(payload), promise: nil) }
+        context.flush()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is NIOHTTP2Errors.StreamClosed { resets.append(()) }
+        context.close(promise: nil)
+    }
+}
+
+/// One stream of a client that speaks HTTP/2 in clear text, frame by frame.
+final class HTTP2Client: Sendable {
+    let received = Recorded<HTTP2Frame.FramePayload>()
+    let ended = Gate()
+    private let connection: any Channel
+    private let stream: any Channel
+
+    init(port: Int) async throws {
+        let (received, ended) = (received, ended)
+        let (connection, multiplexer) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connect(host: "127.0.0.1", port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let multiplexer = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
+                        mode: .client, connectionConfiguration: .init(), streamConfiguration: .init()
+                    ) { $0.close() }
+                    return (channel, multiplexer)
+                }
+            }
+        self.connection = connection
+        // What a client may ask for is known once the server's settings are there.
+        try await Task.sleep(for: .milliseconds(50))
+        stream = try await multiplexer.createStreamChannel { stream in
+            stream.eventLoop.makeCompletedFuture {
+                try stream.pipeline.syncOperations.addHandler(FrameRecorder(received, ended))
+            }
+        }.get()
+    }
+
+    func send(_ payload: HTTP2Frame.FramePayload) async throws { try await stream.writeAndFlush(payload) }
+
+    func close() async { try? await connection.close() }
+}
+
+private final class FrameRecorder: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame.FramePayload
+
+    private let received: Recorded<HTTP2Frame.FramePayload>
+    private let ended: Gate
+
+    init(_ received: Recorded<HTTP2Frame.FramePayload>, _ ended: Gate) {
+        self.received = received
+        self.ended = ended
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { received.append(unwrapInboundIn(data)) }
+
+    func channelInactive(context: ChannelHandlerContext) { ended.open() }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
+
+extension HTTP2Frame.FramePayload {
+    static func head(_ fields: [(String, String)], ends: Bool = false) -> Self {
+        .headers(.init(headers: HPACKHeaders(fields), endStream: ends))
+    }
+
+    static func body(_ text: String, ends: Bool = false) -> Self {
+        .data(.init(data: .byteBuffer(ByteBuffer(string: text)), endStream: ends))
+    }
+
+    var fields: HPACKHeaders? { if case .headers(let frame) = self { frame.headers } else { nil } }
+
+    var text: String? {
+        guard case .data(let frame) = self, case .byteBuffer(let bytes) = frame.data else { return nil }
+        return String(buffer: bytes)
+    }
+
+    var isLast: Bool {
+        switch self {
+        case .headers(let frame): frame.endStream
+        case .data(let frame): frame.endStream
+        default: false
+        }
+    }
+}

@@ -1,0 +1,35 @@
+import DovetailModules
+import Testing
+
+@testable import DovetailGateway
+@testable import DovetailPlatform
+
+/// What the data plane is told of a file.
+@Suite struct GatewayAssemblyTests {
+    private func compile(_ routes: String, _ upstreams: String) throws -> GatewayConfiguration {
+        let text = """
+            version: 1
+            platform: edge
+            nodes: { main: { store: { engine: memory } } }
+            gateway: { node: main, listen: 127.0.0.1:8080, routes: [\(routes)] }
+            upstreams: { \(upstreams) }
+            """
+        let plan = try RoutePlan(parse(text), catalog: ModuleCatalog([]), folder: ".")
+        return try #require(plan.compiled)
+    }
+
+    @Test func aRouteWaitsAsLongAsItSays() throws {
+        let routes = ["", ", timeout: 3s", ", timeout: none"].enumerated().map { index, timeout in
+            "{ path: /\(index), authentication: none, upstream: u\(timeout) }"
+        }
+        let compiled = try compile(routes.joined(separator: ", "), "u: { servers: [http://127.0.0.1:1] }")
+        #expect(compiled.routes.map(\.timeout) == [.seconds(15), .seconds(3), nil])
+    }
+
+    @Test func anUpstreamIsSpokenToAsItSays() throws {
+        for (words, spoken) in [("", Upstream.Transport.http1), (", protocol: http2", .http2)] {
+            let compiled = try compile("", "u: { servers: [http://127.0.0.1:1]\(words) }")
+            #expect(compiled.upstreams.map(\.protocol) == [spoken])
+        }
+    }
+}
