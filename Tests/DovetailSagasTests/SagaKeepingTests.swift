@@ -126,12 +126,17 @@ import Testing
         for column in ["progress", "status", "started_by", "id"] {
             let node = try await TestNode()
             let ledger = Ledger()
-            let saga = tripSaga().pause("a moment", for: .milliseconds(300)).calls(ledger, "flight")
+            let saga = tripSaga().wait("payment", for: TripAPI().paid, key: \.trip, into: \.paid)
+                .calls(ledger, "flight")
             try await node.running(saga) {
                 try await node.publish([booked("1"), booked("2")])
                 try await node.wait { $0[.running] == 2 }
+                while try await node.journal.instances().contains(where: { $0.progress.tasks.first?.isArmed != true }) {
+                    try await Task.sleep(for: .milliseconds(2))
+                }
                 let id = try await node.journal.instances().last?.id
                 let before = try await Self.exchange(node, column, "rubbish {")
+                try await node.publish([paid("1"), paid("2")])
                 try await node.wait { $0[.completed] == 1 && $0[.stuck] == 1 }
                 #expect(ledger.effects == ["flight 2"])
                 let broken = try #require(try await node.journal.instances(status: .stuck).first)

@@ -298,7 +298,8 @@ final class SagaRunner<State: Wire>: SagaService {
                 guard let commit = try carried.commit(result) else { continue }
                 guard try await write(commit, &carried, committer) else { return nil }
             }
-            return carried.record.dueAt == nil
+            // One that waits may have been made due since by what it waits for, and passed over because it was carried.
+            return carried.record.status.hasEnded
         }
     }
 
