@@ -18,13 +18,15 @@ let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-s
 // files that were compiled against what it no longer is. So each target names all modules of ours that it sees.
 let contracts: [Target.Dependency] = ["DovetailCore", "DovetailContracts"]
 let events = contracts + ["DovetailEvents"]
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+
 let modules = events + ["DovetailResilience", "DovetailCQRS", "DovetailSagas", "DovetailModules"]
 
 /// The umbrella with all that it re-exports.
 let dovetail = [
     "Dovetail", "DovetailCQRS", "DovetailContracts", "DovetailCore", "DovetailEvents", "DovetailHTTP",
     "DovetailModules",
-    "DovetailObservability", "DovetailPlatform", "DovetailResilience", "DovetailSagas",
+    "DovetailObservability", "DovetailPlatform", "DovetailPrivacy", "DovetailResilience", "DovetailSagas",
 ]
 let umbrella = dovetail.map { Target.Dependency.target(name: $0) }
 
@@ -47,6 +49,7 @@ let package = Package(
         .library(name: "DovetailEvents", targets: ["DovetailEvents"]),
         .library(name: "DovetailCQRS", targets: ["DovetailCQRS"]),
         .library(name: "DovetailSagas", targets: ["DovetailSagas"]),
+        .library(name: "DovetailPrivacy", targets: ["DovetailPrivacy"]),
         .library(name: "DovetailModules", targets: ["DovetailModules"]),
         .library(name: "DovetailSQLite", targets: ["DovetailSQLite"]),
         .library(name: "DovetailMemory", targets: ["DovetailMemory"]),
@@ -92,6 +95,7 @@ let package = Package(
                 .product(name: "Collections", package: "swift-collections"),
             ]),
         // Layer 2
+        library("DovetailPrivacy", events + [lifecycle, crypto]),
         library("DovetailCQRS", events),
         library("DovetailSagas", events + ["DovetailCQRS", "DovetailResilience"]),
         library("DovetailModules", events + ["DovetailCQRS", "DovetailSagas", "DovetailResilience"]),
@@ -101,15 +105,15 @@ let package = Package(
         .target(name: "CDiskWatch", dependencies: ["CSQLite"]),
         library("SQLiteBinding", events + ["CSQLite", "CDiskWatch"]),
         .target(name: "CChecksum"),
-        library("DovetailSQLite", events + ["SQLiteBinding", "CChecksum"]),
-        library("DovetailMemory", events + ["SQLiteBinding"]),
+        library("DovetailSQLite", events + ["DovetailPrivacy", "SQLiteBinding", "CChecksum"]),
+        library("DovetailMemory", events + ["DovetailPrivacy", "SQLiteBinding"]),
         library(
             "DovetailHTTP",
             contracts + [
                 lifecycle,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
-                .product(name: "Crypto", package: "swift-crypto"),
+                crypto,
             ]),
         library(
             "DovetailGateway",
@@ -124,7 +128,7 @@ let package = Package(
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 .product(name: "X509", package: "swift-certificates"),
-                .product(name: "Crypto", package: "swift-crypto"),
+                crypto,
                 .product(name: "JWTKit", package: "jwt-kit"),
             ]),
         library("DovetailObservability", ["DovetailCore"]),
@@ -132,7 +136,7 @@ let package = Package(
         library(
             "DovetailPlatform",
             modules + [
-                "DovetailSQLite", "DovetailMemory", "DovetailHTTP", "DovetailGateway",
+                "DovetailSQLite", "DovetailMemory", "DovetailHTTP", "DovetailGateway", "DovetailPrivacy",
                 "DovetailObservability", signals,
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -154,18 +158,19 @@ let package = Package(
             path: "Examples/ShopDemo", packageAccess: false, swiftSettings: strict),
         .target(
             name: "Patterns", dependencies: umbrella + ["DovetailTesting"], path: "Examples/Patterns",
-            exclude: ["retention.yaml"], packageAccess: false, swiftSettings: strict),
+            exclude: ["privacy.yaml", "retention.yaml"], packageAccess: false, swiftSettings: strict),
         // Testing
         library(
             "DovetailTesting",
-            events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailMemory"]),
+            events + ["DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailMemory"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(
             name: "fuzz-inputs", dependencies: events, path: "Tests/Fuzz", swiftSettings: strict),
         .executableTarget(
             name: "crash-subject",
             dependencies: events + [
-                "DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailSQLite", "SQLiteBinding",
+                "DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailSQLite",
+                "SQLiteBinding",
             ],
             path: "Tests/CrashSubject", swiftSettings: strict),
         tests("DovetailCoreTests", ["DovetailCore"]),
@@ -173,20 +178,27 @@ let package = Package(
         tests("DovetailResilienceTests", ["DovetailCore", "DovetailResilience"]),
         tests("DovetailEventsTests", events + ["TestSupport"]),
         tests(
-            "DovetailCQRSTests", events + ["DovetailCQRS", "DovetailMemory", "DovetailSQLite", "DovetailTesting"]),
+            "DovetailCQRSTests",
+            events + ["DovetailCQRS", "DovetailMemory", "DovetailPrivacy", "DovetailSQLite", "DovetailTesting"]),
         tests(
             "DovetailSagasTests",
             events + [
-                "DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailMemory", "DovetailSQLite",
-                "DovetailTesting", "TestSupport",
+                "DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailMemory",
+                "DovetailSQLite", "DovetailTesting", "TestSupport",
             ]),
-        tests("DovetailModulesTests", modules + ["DovetailMemory"]),
+        tests(
+            "DovetailPrivacyTests",
+            events + [
+                "DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailMemory",
+                "DovetailSQLite", "DovetailTesting", "TestSupport",
+            ]),
+        tests("DovetailModulesTests", modules + ["DovetailMemory", "DovetailPrivacy"]),
         tests("DovetailHTTPTests", contracts + ["DovetailHTTP"]),
         tests(
             "DovetailGatewayTests",
             [
                 "DovetailCore", "DovetailResilience", "DovetailGateway", "TestSupport",
-                .product(name: "Crypto", package: "swift-crypto"),
+                crypto,
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
@@ -199,25 +211,33 @@ let package = Package(
             "DovetailPlatformTests",
             modules + [
                 "DovetailMemory", "DovetailSQLite", "DovetailHTTP", "DovetailGateway", "DovetailPlatform",
+                "DovetailPrivacy",
                 "TestSupport",
             ]),
         tests(
             "ConformanceTests",
-            events + ["DovetailCQRS", "DovetailTesting", "DovetailSQLite", "DovetailMemory", "SQLiteBinding"]),
+            events + [
+                "DovetailCQRS", "DovetailTesting", "DovetailSQLite", "DovetailMemory", "DovetailPrivacy",
+                "SQLiteBinding",
+            ]),
         tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject", "Patterns"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .executableTarget(
             name: "json-bench", dependencies: ["DovetailCore"], path: "Benchmarks/json", swiftSettings: strict),
         .executableTarget(
-            name: "events-bench", dependencies: events + ["DovetailSQLite"], path: "Benchmarks/events",
+            name: "events-bench", dependencies: events + ["DovetailPrivacy", "DovetailSQLite"],
+            path: "Benchmarks/events",
             exclude: ["peers"],
             swiftSettings: strict),
         .executableTarget(
-            name: "cqrs-bench", dependencies: events + ["DovetailCQRS", "DovetailSQLite"], path: "Benchmarks/cqrs",
+            name: "cqrs-bench", dependencies: events + ["DovetailCQRS", "DovetailPrivacy", "DovetailSQLite"],
+            path: "Benchmarks/cqrs",
             exclude: ["peers"], swiftSettings: strict),
         .executableTarget(
             name: "sagas-bench",
-            dependencies: events + ["DovetailCQRS", "DovetailResilience", "DovetailSagas", "DovetailSQLite"],
+            dependencies: events + [
+                "DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailSQLite",
+            ],
             path: "Benchmarks/sagas", exclude: ["peers"], swiftSettings: strict),
         .executableTarget(
             name: "gateway-bench",

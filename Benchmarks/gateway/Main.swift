@@ -1,3 +1,4 @@
+import Dispatch
 import DovetailCore
 import DovetailGateway
 import DovetailResilience
@@ -9,7 +10,17 @@ import ServiceLifecycle
 /// built as an access log would have it. `scripts/bench/gateway` runs it beside its peers.
 @main
 struct GatewayBench {
-    static func main() async throws {
+    /// The main thread waits: given to libdispatch it would end, which valgrind does not survive.
+    static func main() {
+        let ended = DispatchSemaphore(value: 0)
+        Task.detached {
+            do { try await run() } catch { print(error) }
+            ended.signal()
+        }
+        ended.wait()
+    }
+
+    private static func run() async throws {
         let options = try Options(CommandLine.arguments)
         var routes = [
             Route(

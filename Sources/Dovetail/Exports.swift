@@ -7,5 +7,6 @@
 @_exported import DovetailModules
 @_exported import DovetailObservability
 @_exported import DovetailPlatform
+@_exported import DovetailPrivacy
 @_exported import DovetailResilience
 @_exported import DovetailSagas

@@ -1,5 +1,6 @@
 import DovetailCore
 import DovetailEvents
+import DovetailPrivacy
 import SQLiteBinding
 import Synchronization
 
@@ -9,11 +10,14 @@ import Synchronization
 public final class MemoryStore: Sendable {
     /// The log.
     public let log: any EventLog
+    /// The keys of personal data.
+    public let keys: KeyRing
     private let opened = Mutex<[String: MemoryDatabase]>([:])
 
     /// An empty store.
     public init() throws {
         log = try MemoryLog()
+        keys = try KeyRing(MemoryKeyStore())
     }
 
     /// The read models of a module: a database of their own; the same one at every call.

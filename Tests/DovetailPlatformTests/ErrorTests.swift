@@ -32,7 +32,7 @@ import Testing
                 "platform.yaml:6:3: gateway: 'node' is missing: expected a name (a letter, then up to 63 letters, digits, '-' or '_')",
                 "platform.yaml:6:3: gateway: unknown key \"nod\"; did you mean 'node'?",
                 "platform.yaml:8:7: gateway.routes[0]: 'authentication' is missing: expected an authenticator's name, or none",
-                "platform.yaml:8:13: gateway.routes[0].path: expected a path such as /api, /files/{name} or /legacy/**, found \"api\"",
+                "platform.yaml:8:13: gateway.routes[0].path: expected a path such as /api, /files/{name} or /legacy/**, or an expression such as ~ ^/items/(?<id>[0-9]+)$, found \"api\"",
                 "platform.yaml:9:17: gateway.routes[0].upstream: no upstream is named \"legacy\"",
                 "platform.yaml:10:25: telemetry.accessLog: expected one of json, common, off, found \"xml\"",
             ])
@@ -69,7 +69,7 @@ import Testing
         section("gatway: {}", "1: unknown key \"gatway\"; did you mean 'gateway'?"),
         section(
             "zebra: {}",
-            "1: unknown key \"zebra\"; expected one of admin, calls, events, gateway, nodes, platform, policies, sagas, security, telemetry, upstreams, version"
+            "1: unknown key \"zebra\"; expected one of admin, calls, events, gateway, nodes, platform, policies, privacy, sagas, security, telemetry, upstreams, version"
         ),
         section("gateway: []", "10: gateway: expected a gateway section, found a list"),
         section("gateway: { node: other }", "18: gateway.node: no node is named \"other\""),
@@ -157,11 +157,11 @@ import Testing
     static let routes = [
         route(
             "{ path: /a, authentication: users }",
-            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', 'split', 'redirect', found none of them"
+            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', 'split', 'redirect', 'versions', found none of them"
         ),
         route(
             "{ path: /a, authentication: users, upstream: legacy, contract: a@1 }",
-            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', 'split', 'redirect', found 'contract' and 'upstream'"
+            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', 'split', 'redirect', 'versions', found 'contract' and 'upstream'"
         ),
         route(
             "{ path: /a, authentication: user, upstream: legacy }",
@@ -205,7 +205,8 @@ import Testing
             "15: gateway.routes[0].path: with a contract the path is a plain prefix such as /api"),
         route(
             "{ path: \"/**/a\", authentication: none, upstream: legacy }",
-            "15: gateway.routes[0].path: expected a path such as /api, /files/{name} or /legacy/**, found \"/**/a\""),
+            "15: gateway.routes[0].path: expected a path such as /api, /files/{name} or /legacy/**, or an expression such as ~ ^/items/(?<id>[0-9]+)$, found \"/**/a\""
+        ),
         route(
             "{ path: /a, authentication: none, upstream: legacy, methods: [get] }",
             "69: gateway.routes[0].methods[0]: expected one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, found \"get\""

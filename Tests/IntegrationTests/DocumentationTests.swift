@@ -78,9 +78,10 @@ extension IntegrationTests {
             }
         }
 
-        @Test("The scenarios of the guide to event sourcing hold")
+        @Test("The scenarios of the guides hold")
         func scenarios() throws {
             try accountScenarios()
+            try patientScenarios()
         }
 
         @Test("Every test that a guarantee names is there")

@@ -10,8 +10,23 @@ let users = Module("users", provides: UsersAPI()) { users in
             ('user-3', 'user-3@shop.example'), ('user-4', 'user-4@shop.example')
         """,
         "CREATE TABLE mails (id TEXT PRIMARY KEY, user_id TEXT NOT NULL, subject TEXT NOT NULL)",
-        "CREATE INDEX mails_by_user ON mails (user_id)"
+        "CREATE INDEX mails_by_user ON mails (user_id)",
+        "ALTER TABLE users DROP COLUMN email",
+        "ALTER TABLE users ADD COLUMN email TEXT"
     )
+
+    // Sealed under the customer's own key, in the table and in the event: `shop privacy forget user-1` makes both unreadable.
+    users.handle(\.changeEmail) { input, context in
+        guard context.principal?.subject == input.id else {
+            throw UsersAPI.notYours("only your own address is changed by you")
+        }
+        let email = Personal(input.email, of: input.id)
+        try await context.transaction { tables in
+            try tables.execute("UPDATE users SET email = \(email) WHERE id = \(input.id)")
+            try tables.publish(UsersAPI().emailChanged(.init(userID: input.id, email: email)))
+        }
+        return Empty()
+    }
 
     // Each order is acknowledged by mail. Orders do not know of it, and need not wait.
     users.subscribe("acknowledge", to: OrdersAPI().created) { order, context in

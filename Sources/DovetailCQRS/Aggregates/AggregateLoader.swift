@@ -85,7 +85,11 @@ struct AggregateLoader<State: Wire>: Sendable {
 
     /// Keeps a snapshot; one that cannot be kept is told in the log of the process, and is taken again later.
     func save(_ state: State, _ stream: String, version: Int64) async {
-        do { try await keep(state, stream, version: version) } catch {
+        do { try await keep(state, stream, version: version) } catch let error as PersonalDataError
+            where error.code == .subjectForgotten
+        {
+            // The state is of before: the next one is taken without what is forgotten.
+        } catch {
             Logger(label: "dovetail.cqrs").warning(
                 "a snapshot could not be kept", metadata: ["stream": "\(stream)", "error": "\(error)"])
         }

@@ -121,6 +121,7 @@ public final class CommandExecutor: Sendable {
         let live = enter(aggregate, stream)
         defer { leave(stream) }
         var conflicts = 0
+        var hasForgotten = false
         // Who errs decides again: the append that it leads to expects a stream without events.
         if isLikelyNew(aggregate.category) { live.assumeNew() }
         while true {
@@ -137,6 +138,11 @@ public final class CommandExecutor: Sendable {
                     live.dropAssumption()
                     throw error
                 }
+                continue
+            } catch let error as PersonalDataError where error.code == .subjectForgotten && !hasForgotten {
+                // Perhaps it rests on a state of before: it is decided once more, on what is left.
+                hasForgotten = true
+                live.dropState()
                 continue
             } catch {
                 live.dropAssumption()
@@ -202,11 +208,27 @@ public final class CommandExecutor: Sendable {
         cache.withLock { $0.entries[stream]?.inFlight -= 1 }
     }
 
+    /// Lets go of all states in memory: each is made from the log when it is needed next. For when what they hold is to be forgotten.
+    public func dropStates() {
+        let live = cache.withLock { cache in
+            let live = cache.entries.values.map(\.live)
+            cache.entries = cache.entries.filter { $0.value.inFlight > 0 }
+            return live
+        }
+        // Who is at work with one of them decides again on what the log holds.
+        for case let live as any StateHolder in live { live.dropState() }
+    }
+
     /// Drops the older half of what is idle.
     private func evict(_ cache: inout Cache) {
         let idle = cache.entries.filter { $0.value.inFlight == 0 }.sorted { $0.value.used < $1.value.used }
         for (stream, _) in idle.prefix(limit / 2) { cache.entries[stream] = nil }
     }
+}
+
+/// What holds a state in memory.
+protocol StateHolder {
+    func dropState()
 }
 
 /// What became of a command.

@@ -8,7 +8,7 @@ import Synchronization
 /// Decisions are taken one after the other on the state that the decision before has left, without waiting for its commit; appends are handed to
 /// the log in the same order. If one fails, the state is dropped and those behind it, which the log then refuses, decide again. That holds for
 /// a decision to do nothing, or to refuse, as well: the log is asked whether the version it was taken on is the stream's.
-final class LiveAggregate<State: Wire>: Sendable {
+final class LiveAggregate<State: Wire>: Sendable, StateHolder {
     private struct Core {
         var state: State?
         var version: Int64 = 0
@@ -123,6 +123,15 @@ final class LiveAggregate<State: Wire>: Sendable {
     func invalidate(_ generation: Int) {
         core.withLock { core in
             guard core.generation == generation else { return }
+            core.generation += 1
+            core.state = nil
+            core.isAssumed = false
+        }
+    }
+
+    /// Drops the state, whatever it is: what is queued for it is behind in the log when it is loaded again, or refused and decided again.
+    func dropState() {
+        core.withLock { core in
             core.generation += 1
             core.state = nil
             core.isAssumed = false

@@ -16,6 +16,8 @@ public struct SchemaCatalog: Sendable {
     private var entries: [ObjectIdentifier: Entry] = [:]
     /// Where types met so far lead to one that says or narrows its schema: only then can a value that was decoded break it.
     private(set) var hasRules = false
+    /// Whether a type met so far holds ``Personal`` data.
+    package private(set) var hasPersonalData = false
     private var names: Set<String> = []
     private var depth = 0
     /// The schemas of objects, by name, in the order in which they were met.
@@ -54,6 +56,8 @@ public struct SchemaCatalog: Sendable {
             throw error
         }
     }
+
+    mutating func notePersonalData() { hasPersonalData = true }
 
     /// What a reference leads to; the schema itself if it is none.
     public func resolved(_ schema: Schema) -> Schema {
@@ -120,7 +124,7 @@ public struct SchemaCatalog: Sendable {
         by type: Provider.Type
     ) throws(SchemaError) -> Schema {
         let schema = try replacingTypes(in: type.schema)
-        guard let example = try? JSON.decode(JSONValue.self, from: JSON.encode(type.example)) else {
+        guard let example = try? JSON.decode(JSONValue.self, from: JSON.encode(type.example, personal: .plain)) else {
             throw SchemaError(type: type, "its example cannot be encoded")
         }
         if let violation = SchemaValidator(self).violations(of: schema, by: example).first {

@@ -21,7 +21,7 @@ package struct InputValidator<Input: Wire>: Sendable {
 
     /// Where the input is out of bounds; empty if it is not.
     package func violations(of input: Input) throws -> [Problem.Violation] {
-        let value = try JSON.decode(JSONValue.self, from: JSON.encode(input))
+        let value = try JSON.decode(JSONValue.self, from: JSON.encode(input, personal: .plain))
         return validator.violations(of: schema, by: value).map { violation in
             // Fields of path and query are called by where the caller wrote them.
             let name = String(violation.pointer.dropFirst().prefix { $0 != "/" })

@@ -54,8 +54,8 @@ extension AnswerCodec where Output: Wire {
     public static var json: Self {
         Self(
             contentType: "application/json", schemaType: Output.self, isStream: false,
-            encode: { .bytes(try JSON.encode($0)) },
-            decode: { try JSON.decode(Output.self, from: try await $0.collect()) })
+            encode: { .bytes(try JSON.encode($0, personal: .plain)) },
+            decode: { try JSON.decode(Output.self, from: try await $0.collect(), personal: .plain) })
     }
 }
 
@@ -73,8 +73,10 @@ extension AnswerCodec {
     public static func stream<Item: Wire>() -> Self where Output == AnswerStream<Item> {
         Self(
             contentType: "application/x-ndjson", schemaType: Item.self, isStream: true,
-            encode: { items in .stream(items.map { try JSON.encode($0) + [0x0A] }) },
-            decode: { body in AnswerStream(Lines(of: body).map { try JSON.decode(Item.self, from: $0) }) })
+            encode: { items in .stream(items.map { try JSON.encode($0, personal: .plain) + [0x0A] }) },
+            decode: { body in
+                AnswerStream(Lines(of: body).map { try JSON.decode(Item.self, from: $0, personal: .plain) })
+            })
     }
 }
 

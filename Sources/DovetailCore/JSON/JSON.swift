@@ -27,8 +27,11 @@ public enum JSON {
     /// A value as JSON text in UTF-8.
     ///
     /// Throws ``JSONError`` for a number or date that JSON cannot say, and what the value's own `encode(to:)` throws.
-    public static func encode<T: Encodable>(_ value: T) throws -> [UInt8] {
-        let writer = JSONWriter()
+    public static func encode<T: Encodable>(_ value: T) throws -> [UInt8] { try encode(value, personal: .sealed) }
+
+    /// A value as JSON text, with personal data in this form.
+    package static func encode<T: Encodable>(_ value: T, personal form: PersonalForm) throws -> [UInt8] {
+        let writer = JSONWriter(personalForm: form)
         do {
             var encoder = JSONEncoding(writer: writer, depth: 0)
             try encoder.encode(value)
@@ -47,7 +50,14 @@ public enum JSON {
     /// ``JSONError`` with a pointer to the first place that does not fit and what was expected there. A ``Problem``, or another
     /// ``ClassifiedFailure``, that a type's own `init(from:)` throws passes through.
     public static func decode<T: Decodable>(_ type: T.Type, from bytes: [UInt8], fields: [Field] = []) throws -> T {
-        let document = try JSONDocument(bytes, fields: fields)
+        try decode(type, from: bytes, fields: fields, personal: .sealed)
+    }
+
+    /// The value that JSON text says, with personal data in this form.
+    package static func decode<T: Decodable>(
+        _ type: T.Type, from bytes: [UInt8], fields: [Field] = [], personal form: PersonalForm
+    ) throws -> T {
+        let document = try JSONDocument(bytes, fields: fields, personalForm: form)
         do { return try document.decode(type, at: 0) } catch { throw document.told(error) }
     }
 

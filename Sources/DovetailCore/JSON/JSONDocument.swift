@@ -12,6 +12,7 @@
 final class JSONDocument {
     let bytes: [UInt8]
     let fields: [JSON.Field]
+    let personalForm: PersonalForm
     let side: [UInt8]
     let tokens: UnsafeMutablePointer<JSONToken>
     /// The number of tokens; one more, a null, follows the last.
@@ -20,8 +21,9 @@ final class JSONDocument {
     private(set) var refusal: Int?
 
     /// Scans `bytes`. Throws ``JSONError`` where they are not JSON.
-    init(_ bytes: [UInt8], fields: [JSON.Field] = []) throws {
+    init(_ bytes: [UInt8], fields: [JSON.Field] = [], personalForm: PersonalForm = .sealed) throws {
         self.bytes = bytes
+        self.personalForm = personalForm
         self.fields = fields
         var list = JSONTokenList(capacity: bytes.count / 6 + 2 * fields.count + 8)
         var side: [UInt8] = []

@@ -28,8 +28,10 @@ final class JSONWriter {
     let prefix: [any CodingKey]
     /// The objects and arrays around this writer's text.
     private let level: Int
+    let personalForm: PersonalForm
 
-    init(capacity: Int = 512, prefix: [any CodingKey] = [], level: Int = 0) {
+    init(capacity: Int = 512, prefix: [any CodingKey] = [], level: Int = 0, personalForm: PersonalForm) {
+        self.personalForm = personalForm
         self.capacity = capacity
         self.prefix = prefix
         self.level = level
@@ -152,7 +154,8 @@ final class JSONWriter {
 
     private func inserted(_ begin: () throws -> Void) -> JSONWriter {
         do { try begin() } catch { failure = failure ?? error }
-        let writer = JSONWriter(capacity: 64, prefix: path(to: depth + 1), level: level + containers)
+        let writer = JSONWriter(
+            capacity: 64, prefix: path(to: depth + 1), level: level + containers, personalForm: personalForm)
         // Beyond the limit it is written and forgotten, for encoders cannot throw here.
         if level + containers <= JSONText.maximumDepth {
             insertions.append((count, writer))

@@ -1,3 +1,4 @@
+import DovetailContracts
 import DovetailCore
 import Foundation
 
@@ -49,6 +50,7 @@ extension CloudEvent {
         attributes["dovetailposition"] = event.position.description
         guard headers[CloudEvent.noData] == nil else { return }
         attributes["datacontenttype"] = headers["datacontenttype"] ?? "application/json"
-        data = event.data
+        // Personal values are not for those outside.
+        data = SealedText.withheld(from: event.data)
     }
 }

@@ -1,3 +1,4 @@
+import DovetailContracts
 import DovetailCore
 import Foundation
 import Logging
@@ -70,6 +71,7 @@ public final class EventFeed: Service {
         let page = try await read(cursor.map { LogPosition(log: $0.log, epoch: $0.epoch, number: $0.scanned) })
         // Of another log, or one that was restored, it begins at the beginning, with what is here already.
         let drafts = try await missing(page)
+        if let keys = page.keys { try PersonalData.vault?.take(keys) }
         let next = Cursor(log: page.scanned.log, epoch: page.scanned.epoch, scanned: page.scanned.number)
         if next != cursor {
             let name = name

@@ -9,6 +9,8 @@ public struct FeedPage: Wire {
     public var head: Int64
     /// The events, in order.
     public var events: [FeedEvent]
+    /// What reads the personal values in the events; nil if there are none.
+    public var keys: SharedKeys?
 }
 
 /// An event on its way from one log to another.
@@ -49,9 +51,11 @@ extension EventLog {
             scanned = page.scanned
             let own = page.events.filter { $0.attributes.origin == nil && interest.wants($0) }
             guard own.isEmpty, MonotonicTime.now < deadline, !Task.isCancelled else {
+                let sealed = own.flatMap { SealedText.found(in: $0.data).map(\.sealed) }
                 return FeedPage(
                     scanned: position(scanned), head: head,
-                    events: own.map { FeedEvent(origin: $0.position, event: $0.draft) })
+                    events: own.map { FeedEvent(origin: $0.position, event: $0.draft) },
+                    keys: sealed.isEmpty ? nil : try PersonalData.vault?.share(sealed))
             }
             guard scanned >= head else { continue }
             let after = scanned

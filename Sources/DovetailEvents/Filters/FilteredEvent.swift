@@ -1,3 +1,4 @@
+import DovetailContracts
 import DovetailCore
 import Foundation
 
@@ -46,6 +47,8 @@ struct FilteredEvent {
             case .data(let path):
                 value = path.reduce(data) { value, name in value?[name] ?? Int(name).flatMap { value?[$0] } }
             }
+            // What is sealed is no text that anything could be compared with.
+            if case .string(let text)? = value, SealedText(text) != nil { return nil }
             return value == .null ? nil : value
         }
     }

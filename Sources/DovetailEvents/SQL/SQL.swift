@@ -1,3 +1,4 @@
+import DovetailContracts
 import DovetailCore
 import Foundation
 
@@ -11,6 +12,8 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation {
     public private(set) var text: String
     /// The values, in order.
     public private(set) var values: [SQLValue]
+    /// Why a value cannot be bound; thrown when the statement is executed.
+    private(set) var refusal: PersonalDataError?
 
     /// A statement without values.
     public init(stringLiteral text: String) {
@@ -34,12 +37,14 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation {
     public init(stringInterpolation: StringInterpolation) {
         text = stringInterpolation.text
         values = stringInterpolation.values
+        refusal = stringInterpolation.refusal
     }
 
     /// Gathers text and values.
     public struct StringInterpolation: StringInterpolationProtocol {
         var text = ""
         var values: [SQLValue] = []
+        var refusal: PersonalDataError?
 
         public init(literalCapacity: Int, interpolationCount: Int) {
             text.reserveCapacity(literalCapacity + interpolationCount)
@@ -66,6 +71,7 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation {
         public mutating func appendInterpolation(_ sql: SQL) {
             text += sql.text
             values += sql.values
+            refusal = refusal ?? sql.refusal
         }
     }
 }

@@ -35,6 +35,7 @@ public class Snapshot {
     /// Calls `body` with each row until it returns false.
     package func each(_ sql: SQL, _ body: (borrowing SQLRow) throws -> Bool) throws {
         precondition(isOpen, "a transaction is used after its closure has returned")
+        try sql.requireValues()
         try backend.query(sql, body)
     }
 
@@ -78,6 +79,7 @@ public final class Transaction: Snapshot {
     @discardableResult
     public func execute(_ sql: SQL) throws -> Int {
         requireOpen()
+        try sql.requireValues()
         return try backend.execute(sql)
     }
 

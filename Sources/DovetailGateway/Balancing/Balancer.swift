@@ -13,6 +13,8 @@ struct Balancer {
         var isAvailable: Bool
         /// Requests in flight to it from this loop.
         var active: Int
+        /// How much of its share it gets while it warms up, in thousandths (see ``SlowStart``).
+        var warmth = SlowStart.whole
     }
 
     private let algorithm: Upstream.LoadBalancing
@@ -34,6 +36,33 @@ struct Balancer {
     /// The server for a request whose key has this hash; nil if none is available.
     mutating func choose(
         _ candidates: [Candidate], key: UInt64, now: Int64, random: inout some RandomNumberGenerator
+    ) -> Int? {
+        guard candidates.allSatisfy({ $0.warmth == SlowStart.whole || !$0.isAvailable }) else {
+            return chooseAmongWarming(candidates, key: key, now: now, random: &random)
+        }
+        return choose(of: candidates, key: key, now: now, random: &random)
+    }
+
+    /// Those that warm up are left out of as many choices as they lack of their whole share, whatever the algorithm.
+    private mutating func chooseAmongWarming(
+        _ candidates: [Candidate], key: UInt64, now: Int64, random: inout some RandomNumberGenerator
+    ) -> Int? {
+        var candidates = candidates
+        // Where all are new none is spared.
+        let warmest = candidates.reduce(1) { $1.isAvailable ? max($0, $1.warmth) : $0 }
+        let draw: Int
+        if case .consistentHash = algorithm {
+            // A key stays where it is, and comes to a new server once.
+            draw = Int(Balancer.mix(key ^ 0x9E37_79B9_7F4A_7C15) % UInt64(warmest))
+        } else {
+            draw = Int.random(in: 0..<warmest, using: &random)
+        }
+        for index in candidates.indices where candidates[index].warmth <= draw { candidates[index].isAvailable = false }
+        return choose(of: candidates, key: key, now: now, random: &random)
+    }
+
+    private mutating func choose(
+        of candidates: [Candidate], key: UInt64, now: Int64, random: inout some RandomNumberGenerator
     ) -> Int? {
         switch algorithm {
         case .roundRobin: inTurn(candidates)

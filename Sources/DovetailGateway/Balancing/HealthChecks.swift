@@ -92,12 +92,11 @@ final class HealthChecks: Sendable {
     private func probe(
         _ server: Upstream.Server, of upstream: Upstream, _ check: Upstream.HealthCheck, _ tls: NIOSSLContext?
     ) async -> Outcome {
-        let host = server.host.contains(":") ? "[\(server.host)]" : server.host
         let request =
-            "GET \(check.path) HTTP/1.1\r\nhost: \(host):\(server.port)\r\nuser-agent: dovetail-health-check\r\nconnection: close\r\n\r\n"
+            "GET \(check.path) HTTP/1.1\r\nhost: \(server.authority)\r\nuser-agent: dovetail-health-check\r\nconnection: close\r\n\r\n"
         let loop = group.next()
         let answer = loop.makePromise(of: Int.self)
-        let name = upstream.tls?.serverName ?? server.host
+        let name = upstream.tls?.serverName ?? server.hostName
         do {
             let channel = try await ClientBootstrap(group: loop)
                 .connectTimeout(.nanoseconds(check.timeout.wholeNanoseconds))

@@ -14,30 +14,75 @@ final class ServerHealth: Sendable {
         var isWell = true
         /// How many probes in a row have said otherwise than that.
         var probesInARow = 0
+        /// Since when it gets requests (again), in nanoseconds; nil if it did from the beginning.
+        var backSince: Int64?
+    }
+
+    /// What a server may be given.
+    struct Standing: Equatable {
+        var isAvailable: Bool
+        /// How much of its share, in thousandths.
+        var warmth: Int
     }
 
     let policy: Upstream.OutlierEjection?
+    private let slowStart: Int64
     private let records: Mutex<[Record]>
     /// Whether anything is amiss: as long as nothing is, no loop takes the lock.
     private let isAmiss = Atomic<Bool>(false)
 
-    init(servers: Int, policy: Upstream.OutlierEjection?) {
+    init(servers: Int, policy: Upstream.OutlierEjection?, slowStart: Duration? = nil) {
         self.policy = policy
+        self.slowStart = slowStart?.wholeNanoseconds ?? 0
         records = Mutex(Array(repeating: Record(), count: servers))
+    }
+
+    /// Knows of servers what `known` does, where `places` says which each was there; those that were not are new at `now`.
+    init(
+        continuing known: ServerHealth, places: [Int?], policy: Upstream.OutlierEjection?, slowStart: Duration?,
+        at now: Int64
+    ) {
+        self.policy = policy
+        self.slowStart = slowStart?.wholeNanoseconds ?? 0
+        let before = known.records.withLock { $0 }
+        records = Mutex(
+            places.map { place in
+                if let place, before.indices.contains(place) { return before[place] }
+                var record = Record()
+                record.backSince = now
+                return record
+            })
+        isAmiss.store(true, ordering: .relaxed)
     }
 
     /// Whether every server may be used, as is nearly always so.
     var isFine: Bool { !isAmiss.load(ordering: .relaxed) }
 
     /// Which servers may be used at `now`; all of them if none could be.
-    func available(at now: Int64) -> [Bool] {
+    func available(at now: Int64) -> [Bool] { standings(at: now).map(\.isAvailable) }
+
+    /// What each server may be given at `now`; all are available if none could be.
+    func standings(at now: Int64) -> [Standing] {
         records.withLock { records in
-            let available = records.map { $0.isWell && $0.ejectedUntil <= now }
-            if available.allSatisfy({ $0 }), records.allSatisfy({ $0.failures == 0 }) {
+            var standings = records.map { record in
+                Standing(isAvailable: record.isWell && record.ejectedUntil <= now, warmth: warmth(of: record, at: now))
+            }
+            if standings.allSatisfy({ $0.isAvailable && $0.warmth == SlowStart.whole }),
+                records.allSatisfy({ $0.failures == 0 })
+            {
                 isAmiss.store(false, ordering: .relaxed)
             }
-            return available.contains(true) ? available : Array(repeating: true, count: records.count)
+            if !standings.contains(where: \.isAvailable) {
+                for index in standings.indices { standings[index].isAvailable = true }
+            }
+            return standings
         }
+    }
+
+    private func warmth(of record: Record, at now: Int64) -> Int {
+        guard slowStart > 0 else { return SlowStart.whole }
+        let back = max(record.backSince ?? .min, record.ejectedUntil > 0 ? record.ejectedUntil : .min)
+        return back == .min ? SlowStart.whole : SlowStart.warmth(since: back, now: now, over: slowStart)
     }
 
     /// A request to the server failed: no connection, no answer, or one that says it cannot.
@@ -71,7 +116,9 @@ final class ServerHealth: Sendable {
     }
 
     /// A probe has ended; tells whether the server's state has changed by it.
-    func probed(_ server: Int, isWell: Bool, check: Upstream.HealthCheck) -> Bool {
+    func probed(
+        _ server: Int, isWell: Bool, check: Upstream.HealthCheck, at now: Int64 = MonotonicTime.now.nanoseconds
+    ) -> Bool {
         records.withLock { records in
             guard records[server].isWell != isWell else {
                 records[server].probesInARow = 0
@@ -85,6 +132,7 @@ final class ServerHealth: Sendable {
             records[server].isWell = isWell
             if isWell {
                 records[server].ejectedUntil = 0
+                records[server].backSince = now
                 records[server].failures = 0
             }
             isAmiss.store(true, ordering: .relaxed)

@@ -40,6 +40,16 @@ public struct AddressRange: Sendable, Hashable, CustomStringConvertible {
         return rest == 0 || (address[whole] ^ prefix[whole]) >> (8 - rest) == 0
     }
 
+    /// Four or sixteen bytes as an address is written; nil for any other number.
+    static func text(of bytes: [UInt8]) -> String? {
+        var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        let family = bytes.count == 4 ? AF_INET : AF_INET6
+        guard bytes.count == 4 || bytes.count == 16,
+            inet_ntop(family, bytes, &text, socklen_t(text.count)) != nil
+        else { return nil }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// An address's four or sixteen bytes; an IPv4 address that came as IPv6 is the IPv4 address (RFC 4291 2.5.5.2).
     static func bytes(of text: String) -> [UInt8]? {
         var four = in_addr()

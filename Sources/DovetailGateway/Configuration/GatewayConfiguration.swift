@@ -43,6 +43,14 @@ public struct GatewayConfiguration: Sendable {
     public var upstreams: [Upstream]
     /// The authenticators that routes name.
     public var authenticators: [String: Authenticator]
+    /// Who may tell the client's address by the PROXY protocol, and has to: load balancers in front. Connections of others are their own.
+    public var proxyProtocol: [AddressRange] = []
+    /// Proxies in front whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    public var trustedProxies: [AddressRange] = []
+    /// Whether upstreams get `Forwarded` (RFC 7239) beside `X-Forwarded-*`.
+    public var sendsForwarded = false
+    /// What the gateway takes on in all.
+    public var load = LoadLimits()
     /// How large a request's head may be.
     public var headLimits: HeadLimits
     /// How long clients may take.
@@ -80,6 +88,9 @@ public struct GatewayConfiguration: Sendable {
         if let nodeToken, nodeToken.isEmpty || !nodeToken.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
             throw GatewayConfigurationError("the node token has to be visible ASCII")
         }
+        guard (load.maximumConnections ?? 1) > 0, (load.maximumInFlight ?? 1) > 0,
+            (load.maximumLoopLag ?? .seconds(1)) > .zero
+        else { throw GatewayConfigurationError("limits on connections, requests in flight and lag are above zero") }
         try validateUpstreams()
         var ids: Set<String> = []
         for route in routes {
@@ -103,6 +114,7 @@ public struct GatewayConfiguration: Sendable {
             guard !upstream.servers.isEmpty else {
                 throw GatewayConfigurationError("upstream '\(upstream.name)' has no servers")
             }
+            try upstream.validateTraffic()
             guard upstream.poolSize > 0, upstream.maximumWaiting >= 0, upstream.connectTimeout > .zero else {
                 throw GatewayConfigurationError(
                     "upstream '\(upstream.name)' needs a pool and a connect timeout above zero")
@@ -139,7 +151,9 @@ public struct GatewayConfiguration: Sendable {
         for method in route.methods where !Method.allCases.contains(where: { $0.request == method }) {
             throw refuse("takes the method \(method.rawValue), which is not supported")
         }
-        for name in route.destination.upstreams where !upstreams.contains(where: { $0.name == name }) {
+        try route.validateTraffic()
+        for name in route.destination.upstreams + (route.mirror.map { [$0.upstream] } ?? [])
+        where !upstreams.contains(where: { $0.name == name }) {
             throw refuse("goes to the upstream '\(name)', which is not configured")
         }
         for upstream in upstreams

@@ -1,4 +1,5 @@
-/// Which paths a route takes: `/health` exactly, `/legacy/**` and everything below, or `/api/orders/{id}` by template.
+/// Which paths a route takes: `/health` exactly, `/legacy/**` and everything below, `/api/orders/{id}` by template, or by a regular expression that
+/// stands behind a tilde: `~ ^/items/(?<id>[0-9]+)$`.
 ///
 /// Paths are compared in canonical form: escapes of plain characters are undone, all other escapes are in upper case.
 public struct PathPattern: Sendable, Hashable, CustomStringConvertible {
@@ -14,6 +15,8 @@ public struct PathPattern: Sendable, Hashable, CustomStringConvertible {
         case exact
         /// The whole path, with segments left open.
         case template
+        /// The whole path, by a regular expression. Beside a prefix the one goes first whose literal beginning is longer.
+        case expression
         /// The beginning of the path, by whole segments.
         case prefix
     }
@@ -23,12 +26,25 @@ public struct PathPattern: Sendable, Hashable, CustomStringConvertible {
     /// How much of a path it says.
     public let kind: Kind
     let segments: [Segment]
+    let expression: PathExpression?
 
     /// Reads a pattern; throws ``GatewayConfigurationError`` with the reason if it is none.
     public init(_ text: String) throws(GatewayConfigurationError) {
         func refuse(_ reason: String) -> GatewayConfigurationError {
             GatewayConfigurationError("path '\(text)' \(reason)")
         }
+        if text.utf8.first == UInt8(ascii: "~") {
+            description = text
+            kind = .expression
+            segments = []
+            do throws(GatewayConfigurationError) {
+                expression = try PathExpression(String(text.dropFirst().drop { $0 == " " }))
+            } catch {
+                throw refuse(error.description)
+            }
+            return
+        }
+        expression = nil
         guard text.utf8.first == UInt8(ascii: "/") else { throw refuse("has to begin with a slash") }
         description = text
         var parts = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
@@ -62,6 +78,7 @@ public struct PathPattern: Sendable, Hashable, CustomStringConvertible {
 
     /// The names captured, in order.
     var captures: [String] {
-        segments.compactMap { if case .capture(let name) = $0 { name } else { nil } }
+        if let expression { return expression.captures }
+        return segments.compactMap { if case .capture(let name) = $0 { name } else { nil } }
     }
 }

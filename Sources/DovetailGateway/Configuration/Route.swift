@@ -105,6 +105,14 @@ public struct Route: Sendable {
     public var isIdempotent: Bool?
     /// Bytes of a request body at most.
     public var maximumBodyBytes: Int
+    /// The most requests in flight by it; nil for no limit.
+    public var maximumInFlight: InFlightPolicy?
+    /// Whether it is answered even while the gateway has more to do than it takes on, as a health check has to be.
+    public var isEssential = false
+    /// Since when it is deprecated, and until when it is there; nil if it is not.
+    public var deprecation: Deprecation?
+    /// Where copies of its requests go; nil for nowhere.
+    public var mirror: MirrorPolicy?
     /// Its own cross-origin policy; nil for the gateway's.
     public var cors: CORSPolicy?
 

@@ -13,6 +13,16 @@ public struct RouteCondition: Sendable, Hashable, CustomStringConvertible {
     /// What is said; nil if it only has to be there.
     public var value: String?
 
+    /// Whether it must not be there at all; then there is no value.
+    public var isAbsent = false
+
+    /// A condition that `part` is not there.
+    public static func absent(_ part: Part) -> RouteCondition {
+        var condition = RouteCondition(part)
+        condition.isAbsent = true
+        return condition
+    }
+
     /// A condition that `part` says `value`, or is there at all.
     public init(_ part: Part, _ value: String? = nil) {
         self.part = part
@@ -20,7 +30,13 @@ public struct RouteCondition: Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String {
-        switch part {
+        if isAbsent {
+            return switch part {
+            case .header(let name): "no header \(name)"
+            case .query(let name): "no query \(name)"
+            }
+        }
+        return switch part {
         case .header(let name): "header \(name)\(value.map { " is '\($0)'" } ?? "")"
         case .query(let name): "query \(name)\(value.map { " is '\($0)'" } ?? "")"
         }
@@ -32,6 +48,7 @@ struct CompiledCondition: Sendable {
     private let isHeader: Bool
     private let name: [UInt8]
     private let value: [UInt8]?
+    private let isAbsent: Bool
 
     init(_ condition: RouteCondition) {
         switch condition.part {
@@ -43,10 +60,16 @@ struct CompiledCondition: Sendable {
             self.name = Array(name.utf8)
         }
         value = condition.value.map { Array($0.utf8) }
+        isAbsent = condition.isAbsent
+    }
+
+    /// Whether a head says it, or, where it must not, does not.
+    func holds(in bytes: UnsafeRawBufferPointer, query: ByteRange?, fields: [HeaderField]) -> Bool {
+        says(in: bytes, query: query, fields: fields) != isAbsent
     }
 
     /// Whether a head says it; any of several fields or parameters of the name may.
-    func holds(in bytes: UnsafeRawBufferPointer, query: ByteRange?, fields: [HeaderField]) -> Bool {
+    private func says(in bytes: UnsafeRawBufferPointer, query: ByteRange?, fields: [HeaderField]) -> Bool {
         if isHeader {
             return fields.contains { field in
                 bytes[field.name].equalsIgnoringCase(name)

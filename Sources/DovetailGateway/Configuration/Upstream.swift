@@ -10,6 +10,13 @@ public struct Upstream: Sendable {
         public var port: Int
         /// Its share beside the others'.
         public var weight: Int
+        /// The name that the address was found by; nil if `host` is as configured.
+        var resolvedFrom: String?
+
+        /// The host as configured.
+        var hostName: String { resolvedFrom ?? host }
+        /// Host and port as `Host` has them.
+        var authority: String { "\(hostName.contains(":") ? "[\(hostName)]" : hostName):\(port)" }
 
         /// A server.
         public init(host: String, port: Int, weight: Int = 1) {
@@ -126,6 +133,16 @@ public struct Upstream: Sendable {
     public var circuitBreaker: CircuitBreakerPolicy?
     /// Which failed attempts are made again; nil for none but the free one on a connection that went stale.
     public var retry: UpstreamRetry?
+    /// The most requests in flight to it; nil for no limit.
+    public var maximumInFlight: InFlightPolicy?
+    /// A limit on requests in flight that is found by how long answers take; nil for none.
+    public var adaptiveInFlight: AdaptiveInFlightPolicy?
+    /// When a read is asked of a second server too, because the first one is slow; nil for never.
+    public var hedge: HedgePolicy?
+    /// How long a server that is new or well again takes to get its whole share; nil for no time.
+    public var slowStart: Duration?
+    /// How often the names of servers are resolved anew; nil for when a connection is made.
+    public var resolveInterval: Duration?
     /// Whether its servers are nodes of this platform: they alone are told the principal, and get the nodes' token.
     public var isFellow: Bool
 
@@ -152,13 +169,17 @@ public struct Upstream: Sendable {
     }
 
     /// Whether `other` says the same, so that pools, breaker and budget can go on.
-    func isSame(as other: Upstream) -> Bool {
-        name == other.name && servers == other.servers && self.protocol == other.protocol
-            && loadBalancing == other.loadBalancing
+    func isSame(as other: Upstream) -> Bool { servers == other.servers && isSameButServers(as: other) }
+
+    /// Whether `other` says the same but for which servers there are.
+    func isSameButServers(as other: Upstream) -> Bool {
+        name == other.name && self.protocol == other.protocol && loadBalancing == other.loadBalancing
             && tls == other.tls && outlierEjection == other.outlierEjection && healthCheck == other.healthCheck
             && connectTimeout == other.connectTimeout && poolSize == other.poolSize
             && maximumWaiting == other.maximumWaiting && idleTimeout == other.idleTimeout && retry == other.retry
-            && isFellow == other.isFellow && Upstream.isSame(circuitBreaker, other.circuitBreaker)
+            && isFellow == other.isFellow && maximumInFlight == other.maximumInFlight
+            && adaptiveInFlight == other.adaptiveInFlight && hedge == other.hedge && slowStart == other.slowStart
+            && resolveInterval == other.resolveInterval && Upstream.isSame(circuitBreaker, other.circuitBreaker)
     }
 
     /// Compares what the gateway uses of two policies; a closure cannot be compared.

@@ -23,14 +23,17 @@ enum CorrelationID {
 extension ByteBuffer {
     /// Writes a UUID in its usual form.
     mutating func writeUniqueID(_ id: UniqueID) {
-        writeHex(id.high >> 32, digits: 8)
-        writeInteger(UInt8(0x2D))
-        writeHex(id.high >> 16 & 0xFFFF, digits: 4)
-        writeInteger(UInt8(0x2D))
-        writeHex(id.high & 0xFFFF, digits: 4)
-        writeInteger(UInt8(0x2D))
-        writeHex(id.low >> 48, digits: 4)
-        writeInteger(UInt8(0x2D))
-        writeHex(id.low & 0xFFFF_FFFF_FFFF, digits: 12)
+        writeWithUnsafeMutableBytes(minimumWritableBytes: 36) { bytes in
+            bytes.setHex(id.high >> 32, digits: 8, at: 0)
+            bytes[8] = 0x2D
+            bytes.setHex(id.high >> 16, digits: 4, at: 9)
+            bytes[13] = 0x2D
+            bytes.setHex(id.high, digits: 4, at: 14)
+            bytes[18] = 0x2D
+            bytes.setHex(id.low >> 48, digits: 4, at: 19)
+            bytes[23] = 0x2D
+            bytes.setHex(id.low, digits: 12, at: 24)
+            return 36
+        }
     }
 }

@@ -39,6 +39,7 @@ extension Exchange {
         output.writeTraceparent(trace)
         output.writeStaticString("\r\n")
         output.writeBytes(client.forwardedFields)
+        if !client.forwardedElements.isEmpty { writeForwarded(into: &output) }
         if wantsWebSocket {
             output.writeStaticString("connection: upgrade\r\nupgrade: websocket\r\n")
         } else if head.acceptsTrailers {
@@ -61,6 +62,19 @@ extension Exchange {
                 output.writeStaticString("\r\n")
             }
         }
+        output.writeStaticString("\r\n")
+    }
+
+    /// Writes `Forwarded` (RFC 7239 4).
+    private func writeForwarded(into output: inout ByteBuffer) {
+        output.writeStaticString("forwarded: ")
+        if !head.host.isEmpty {
+            // What a host may hold needs no escape between quotes.
+            output.writeStaticString("host=\"")
+            headBytes.withUnsafeReadableBytes { _ = output.writeBytes($0[head.host]) }
+            output.writeStaticString("\";")
+        }
+        output.writeBytes(client.forwardedElements)
         output.writeStaticString("\r\n")
     }
 

@@ -72,6 +72,7 @@ extension Exchange {
         writeCORSFields(into: &output)
         writeRateLimitFields(into: &output)
         writeCacheStatus(into: &output)
+        if let lines = route?.deprecationLines { output.writeBytes(lines) }
         if !client.keepsAlive {
             output.writeStaticString("connection: close\r\n")
         } else if head.minorVersion == 0 {

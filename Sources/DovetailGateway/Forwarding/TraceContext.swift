@@ -35,6 +35,13 @@ struct TraceContext: Equatable, Sendable {
         span = max(1, random.next())
     }
 
+    /// Another span beside this hop's.
+    func next(random: inout FastRandom) -> TraceContext {
+        var next = self
+        next.span = max(1, random.next())
+        return next
+    }
+
     /// As in `traceparent`, with this hop's span as the parent.
     var text: String {
         var buffer = ByteBuffer()
@@ -56,31 +63,26 @@ struct TraceContext: Equatable, Sendable {
 extension ByteBuffer {
     /// Writes `traceparent` with this hop's span as the parent.
     mutating func writeTraceparent(_ trace: TraceContext) {
-        writeStaticString("00-")
-        writeHex(trace.traceHigh)
-        writeHex(trace.traceLow)
-        writeStaticString("-")
-        writeHex(trace.span)
-        writeStaticString(trace.flags & 1 == 1 ? "-01" : "-00")
-    }
-
-    /// Writes sixteen hexadecimal digits.
-    mutating func writeHex(_ value: UInt64) {
-        writeWithUnsafeMutableBytes(minimumWritableBytes: 16) { bytes in
-            for index in 0..<16 { bytes[index] = hexDigit(value >> UInt64(60 - index * 4)) }
-            return 16
+        writeWithUnsafeMutableBytes(minimumWritableBytes: 55) { bytes in
+            bytes.setHex(0, digits: 2, at: 0)
+            bytes[2] = 0x2D
+            bytes.setHex(trace.traceHigh, digits: 16, at: 3)
+            bytes.setHex(trace.traceLow, digits: 16, at: 19)
+            bytes[35] = 0x2D
+            bytes.setHex(trace.span, digits: 16, at: 36)
+            bytes[52] = 0x2D
+            bytes.setHex(UInt64(trace.flags & 1), digits: 2, at: 53)
+            return 55
         }
-    }
-
-    /// Writes `count` hexadecimal digits, the low ones of `value`.
-    mutating func writeHex(_ value: UInt64, digits count: Int) {
-        for index in (0..<count).reversed() { writeInteger(hexDigit(value >> UInt64(index * 4))) }
     }
 
     /// Writes `value` in hexadecimal without leading zeros.
     mutating func writeShortHex(_ value: Int) {
         let digits = max(1, (Int.bitWidth - value.leadingZeroBitCount + 3) / 4)
-        writeHex(UInt64(value), digits: digits)
+        writeWithUnsafeMutableBytes(minimumWritableBytes: digits) { bytes in
+            bytes.setHex(UInt64(truncatingIfNeeded: value), digits: digits, at: 0)
+            return digits
+        }
     }
 
     /// Writes `value`, which is not negative, in decimal.
@@ -102,8 +104,15 @@ extension ByteBuffer {
     }
 }
 
-@inline(__always)
-private func hexDigit(_ value: UInt64) -> UInt8 {
-    let digit = UInt8(truncatingIfNeeded: value & 15)
-    return digit < 10 ? 0x30 &+ digit : 0x57 &+ digit
+extension UnsafeMutableRawBufferPointer {
+    /// Puts `count` hexadecimal digits, the low ones of `value`, where there is room for them.
+    @inline(__always)
+    func setHex(_ value: UInt64, digits count: Int, at start: Int) {
+        var rest = value
+        for index in (start..<start + count).reversed() {
+            let digit = UInt8(truncatingIfNeeded: rest & 15)
+            self[index] = digit < 10 ? 0x30 &+ digit : 0x57 &+ digit
+            rest >>= 4
+        }
+    }
 }

@@ -7,18 +7,21 @@ import NIOTLS
 /// Makes a client's connection speak what the client speaks.
 enum ClientPipeline {
     /// A connection in clear text: HTTP/1.1, or HTTP/2 by prior knowledge, which ``ClientConnection`` notices (RFC 9113 3.3).
-    static func plain(_ channel: any Channel, _ worker: Worker) throws {
-        try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker, isSecure: false))
+    static func plain(_ channel: any Channel, _ worker: Worker, address: String? = nil) throws {
+        try channel.pipeline.syncOperations.addHandler(
+            ClientConnection(worker: worker, isSecure: false, address: address))
     }
 
     /// A connection over TLS: what ALPN has agreed on (RFC 7301).
-    static func secure(_ channel: any Channel, _ worker: Worker, _ context: NIOSSLContext) throws {
+    static func secure(
+        _ channel: any Channel, _ worker: Worker, _ context: NIOSSLContext, address: String? = nil
+    ) throws {
         try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
-        try channel.pipeline.syncOperations.addHandler(ProtocolChoice(worker))
+        try channel.pipeline.syncOperations.addHandler(ProtocolChoice(worker, address: address))
     }
 
     /// HTTP/2 from here on.
-    static func addHTTP2(_ channel: any Channel, _ worker: Worker, isSecure: Bool) throws {
+    static func addHTTP2(_ channel: any Channel, _ worker: Worker, isSecure: Bool, address: String? = nil) throws {
         try channel.syncOptions?.setOption(.autoRead, value: true)
         let limits = worker.snapshot.configuration
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
@@ -44,7 +47,8 @@ enum ClientPipeline {
             channel.eventLoop.makeCompletedFuture {
                 try channel.syncOptions?.setOption(.autoRead, value: false)
                 try channel.pipeline.syncOperations.addHandlers([
-                    HTTP2Stream(), ClientConnection(worker: bound.value, isSecure: isSecure, isStream: true),
+                    HTTP2Stream(),
+                    ClientConnection(worker: bound.value, isSecure: isSecure, isStream: true, address: address),
                 ])
             }
         }
@@ -62,15 +66,27 @@ private final class ProtocolChoice: ChannelInboundHandler, RemovableChannelHandl
 
     private let worker: Worker
     private let timer = WheelTimer()
+    private let address: String?
 
-    init(_ worker: Worker) { self.worker = worker }
+    init(_ worker: Worker, address: String?) {
+        self.worker = worker
+        self.address = address
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { begin(context) }
+    }
 
     func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
+
+    private func begin(_ context: ChannelHandlerContext) {
         // A client that never shakes hands is let go.
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
         timer.onFire = { bound.value.close(promise: nil) }
         worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
-        context.fireChannelActive()
         context.read()
     }
 
@@ -92,11 +108,12 @@ private final class ProtocolChoice: ChannelInboundHandler, RemovableChannelHandl
         worker.cancel(timer)
         do {
             if agreed == "h2" {
-                try ClientPipeline.addHTTP2(context.channel, worker, isSecure: true)
+                try ClientPipeline.addHTTP2(context.channel, worker, isSecure: true, address: address)
                 // The connection has been active for a while; those that came now are told, and count its idle time.
                 context.fireChannelActive()
             } else {
-                try context.pipeline.syncOperations.addHandler(ClientConnection(worker: worker, isSecure: true))
+                try context.pipeline.syncOperations.addHandler(
+                    ClientConnection(worker: worker, isSecure: true, address: address))
             }
             context.pipeline.syncOperations.removeHandler(self, promise: nil)
         } catch {

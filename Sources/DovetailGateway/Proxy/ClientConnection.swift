@@ -51,22 +51,52 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// The client's address, without its port.
     private(set) var address = ""
     /// The same as bytes, for filters; worked out when one asks.
-    private(set) lazy var addressBytes = AddressRange.bytes(of: address)
-    /// Whether the client came over TLS.
-    let isSecure: Bool
+    var addressBytes: [UInt8]? {
+        if knownAddressBytes == nil { knownAddressBytes = .some(AddressRange.bytes(of: address)) }
+        return knownAddressBytes ?? nil
+    }
+    private var knownAddressBytes: [UInt8]??
+    /// Whether the client came over TLS, as far as is known.
+    private(set) var isSecure: Bool
+    /// Whether this connection is TLS's.
+    private let isTLS: Bool
+    /// The address that a proxy in front has told of the connection.
+    private let toldAddress: String?
+    /// Whether it is no connection: it stands for one in what the gateway sends on its own.
+    private let isDetached: Bool
+    /// The address of whoever made the connection, if what it says of others is believed; nil if not.
+    private var trustedPeer: String?
     /// Whether it is one stream of an HTTP/2 connection.
     private let isStream: Bool
     /// `x-forwarded-for` and `x-forwarded-proto`, the same for each request of a connection.
     private(set) var forwardedFields: [UInt8] = []
+    /// What `Forwarded` says besides the host; empty if upstreams do not get it.
+    private(set) var forwardedElements: [UInt8] = []
     /// Whether the connection goes on after the present answer.
     private(set) var keepsAlive = true
 
-    init(worker: Worker, isSecure: Bool, isStream: Bool = false) {
+    init(worker: Worker, isSecure: Bool, isStream: Bool = false, address: String? = nil) {
         self.worker = worker
         self.isSecure = isSecure
+        isTLS = isSecure
+        toldAddress = address
+        isDetached = false
         self.isStream = isStream
         timer.onFire = { [unowned self] in timedOut() }
         deadlineTimer.onFire = { [unowned self] in exchange?.deadlineReached() }
+    }
+
+    /// What stands for `client` in requests that the gateway makes of its own: nothing is written to it.
+    init(detachedFrom client: ClientConnection) {
+        worker = client.worker
+        isSecure = client.isSecure
+        isTLS = client.isTLS
+        toldAddress = nil
+        isDetached = true
+        isStream = false
+        address = client.address
+        forwardedFields = client.forwardedFields
+        forwardedElements = client.forwardedElements
     }
 
     // MARK: Channel
@@ -82,12 +112,24 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private func opened(_ context: ChannelHandlerContext) {
         guard forwardedFields.isEmpty else { return }
-        address = context.channel.remoteAddress?.ipAddress ?? "unknown"
-        forwardedFields = Array(
-            "x-forwarded-for: \(address)\r\nx-forwarded-proto: \(isSecure ? "https" : "http")\r\n".utf8)
+        let peer = toldAddress ?? context.channel.remoteAddress?.ipAddress ?? "unknown"
+        know(ForwardedChain(peer: peer, isSecure: isTLS))
+        let trusted = worker.snapshot.configuration.trustedProxies
+        if !trusted.isEmpty, let bytes = addressBytes, trusted.contains(where: { $0.contains(bytes) }) {
+            trustedPeer = peer
+        }
         worker.opened(self)
         worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
         read()
+    }
+
+    /// Takes over who the client is.
+    private func know(_ chain: ForwardedChain) {
+        address = chain.client
+        isSecure = chain.isSecure
+        knownAddressBytes = nil
+        forwardedFields = chain.fields
+        forwardedElements = worker.snapshot.configuration.sendsForwarded ? chain.elements : []
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -108,7 +150,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         var data = unwrapInboundIn(data)
         guard phase != .lingering, phase != .closed else { return }
         if inbound.readableBytes == 0 { inbound = data } else { inbound.writeBuffer(&data) }
-        if !hasServed, !isSecure, !isStream, inbound.readableBytesView.starts(with: ClientConnection.preface) {
+        if !hasServed, !isTLS, !isStream, inbound.readableBytesView.starts(with: ClientConnection.preface) {
             return becomeHTTP2(context)
         }
         process()
@@ -121,7 +163,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         let bytes = inbound
         inbound = ByteBuffer()
         do {
-            try ClientPipeline.addHTTP2(context.channel, worker, isSecure: false)
+            try ClientPipeline.addHTTP2(context.channel, worker, isSecure: false, address: toldAddress)
         } catch {
             return context.close(promise: nil)
         }
@@ -151,7 +193,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         if phase != .exchange || !body.isDone { context.close(promise: nil) }
     }
 
-    var isWritable: Bool { context?.channel.isWritable ?? false }
+    var isWritable: Bool { context?.channel.isWritable ?? isDetached }
 
     private func read() {
         guard !isReading, !inputClosed, phase != .closed, let context else { return }
@@ -225,6 +267,14 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         bytesWritten = 0
         body = BodyDecoder(head.framing)
         bodyEndDelivered = false
+        if let trustedPeer {
+            know(
+                bytes.withUnsafeReadableBytes {
+                    ForwardedChain(
+                        peer: trustedPeer, isSecure: isTLS, saying: reader.fields, in: $0,
+                        trusted: worker.snapshot.configuration.trustedProxies)
+                })
+        }
         keepsAlive = head.keepAlive && !inputClosed && !worker.isDraining
         let exchange = Exchange(client: self, head: head, fields: reader.fields, bytes: bytes)
         self.exchange = exchange

@@ -41,6 +41,11 @@ final class CompiledRoute {
     let authenticator: CompiledAuthenticator?
     let scopes: Set<String>
     let counters: RouteCounters
+    let inFlight: InFlightLimit?
+    let isEssential: Bool
+    /// What answers say of its end, as lines; nil for nothing.
+    let deprecationLines: [UInt8]?
+    let mirror: CompiledMirror?
 
     init(
         _ route: Route, configuration: GatewayConfiguration, pools: [String: UpstreamPool],
@@ -56,8 +61,17 @@ final class CompiledRoute {
         allowsWebSocket = route.allowsWebSocket
         hasConditions = !route.conditions.isEmpty
         requestHeaders = route.requestHeaders.map(CompiledHeaderEdits.init)
-        responseHeaders = route.responseHeaders.map(CompiledHeaderEdits.init)
+        var responseHeaders = route.responseHeaders
+        if route.deprecation != nil {
+            // Answers say it once, and the route knows.
+            responseHeaders = responseHeaders ?? HeaderEdits()
+            responseHeaders?.remove.formUnion(["deprecation", "sunset"])
+        }
+        self.responseHeaders = responseHeaders.map(CompiledHeaderEdits.init)
         counters = worker.counters(forRoute: route.id)
+        isEssential = route.isEssential
+        deprecationLines = route.deprecation?.lines
+        inFlight = route.maximumInFlight.flatMap { worker.shared.inFlight(for: route.id, $0) }
         rewrite =
             switch route.rewrite {
             case .none: .none
@@ -71,6 +85,9 @@ final class CompiledRoute {
                     "route '\(route.id)' goes to the upstream '\(name)', which is not configured")
             }
             return pool
+        }
+        mirror = try route.mirror.map { policy throws(GatewayConfigurationError) in
+            CompiledMirror(policy, pool: try pool(policy.upstream))
         }
         switch route.destination {
         case .handler(let handler): destination = .handler(handler)

@@ -25,6 +25,7 @@ extension Exchange {
         attempts += 1
         attemptStarted = .now
         guard admit(to: pool) else { return }
+        if pool.upstream.hedge != nil { prepareHedge(pool) }
         pool.acquire(for: self)
     }
 
@@ -45,7 +46,7 @@ extension Exchange {
     }
 
     func keepForReplay(_ slice: ByteBuffer) {
-        guard var kept = replay else { return }
+        guard var kept = replay, !isCopy else { return }
         replay = nil
         // What HTTP/2 refuses may be sent again whatever it is.
         guard let upstream = pool?.upstream, let retry = upstream.retry, isIdempotent || upstream.protocol == .http2,
@@ -93,6 +94,13 @@ extension Exchange {
             pool.observe(server, isFailure: true, since: attemptStarted)
         }
         report(.failure)
+        if hedge != nil, isLeftToHedge(failure, pool: pool, server: server) { return }
+        settle(failure, pool: pool, server: server)
+    }
+
+    /// An attempt has failed, and no other is under way.
+    func settle(_ failure: AttemptFailure, pool: UpstreamPool, server: Int) {
+        failedServer = server
         if let wait = waitBeforeRetry(after: failure, pool) { return retry(in: wait, pool) }
         switch failure {
         case .unreachable:
@@ -110,6 +118,14 @@ extension Exchange {
     /// Drops an answer whose status is to be tried again; false if it is to be passed on.
     func retriesAnswer(status: Int, retryAfter: Duration?, from connection: UpstreamConnection) -> Bool {
         let pool = connection.pool
+        if hedgedRequest != nil, Exchange.isFailure(status) {
+            // It does not overtake anybody by failing.
+            report(status: status)
+            pool.observe(connection.server, isFailure: true, since: attemptStarted)
+            clientGone()
+            return true
+        }
+        if hedge != nil { dropHedge() }
         guard let retry = pool.upstream.retry, retry.statuses.contains(status),
             let wait = waitBeforeRetry(after: .status(status, retryAfter: retryAfter), pool)
         else { return false }
@@ -117,6 +133,7 @@ extension Exchange {
         failedServer = connection.server
         report(status: status)
         pool.observe(connection.server, isFailure: true, since: attemptStarted)
+        observeLatency(pool, status: status)
         connection.abandon()
         self.retry(in: wait, pool)
         return true
@@ -143,7 +160,7 @@ extension Exchange {
             problem.retryAfter = retryAfter
             error = problem
         }
-        guard let retry = pool.upstream.retry else { return nil }
+        guard let retry = pool.upstream.retry, !isCopy else { return nil }
         let now = MonotonicTime.now
         let decision = retry.policy.decide(
             afterAttempt: attempts, failedWith: error, safety: isIdempotent ? .always : .onlyIfNotSent, at: now,

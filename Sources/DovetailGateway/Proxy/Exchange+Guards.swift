@@ -5,7 +5,7 @@ extension Exchange {
     /// Asks the breaker; false if it is open and the request was answered.
     func admit(to pool: UpstreamPool) -> Bool {
         let now = MonotonicTime.now
-        if attempts == 1 { pool.guards.budget?.deposit(at: now) }
+        if attempts == 1, !isCopy { pool.guards.budget?.deposit(at: now) }
         guard let breaker = pool.guards.breaker else { return true }
         do throws(CallError) {
             permit = try breaker.permit(at: now)

@@ -9,12 +9,16 @@ extension Exchange {
 
     /// The upstream's answer begins. False if it is not passed on, because the request is tried again.
     func responseHead(_ response: ResponseHead, fields: [HeaderField], bytes: UnsafeRawBufferPointer) {
+        if let hedgedRequest { return hedgedRequest.takeOver(self, response, fields: fields, bytes: bytes) }
+        if hedge != nil { dropHedge() }
         status = response.status
         report(status: response.status)
         if case .upstream(let connection) = responder {
             connection.pool.observe(
                 connection.server, isFailure: Exchange.isFailure(response.status), since: attemptStarted)
+            observeLatency(connection.pool, status: response.status)
         }
+        guard !isCopy else { return }
         if route?.cache != nil || (worker.snapshot.hasCache && !head.method.isSafe),
             cacheAnswer(response, fields: fields, bytes: bytes)
         {
@@ -30,7 +34,7 @@ extension Exchange {
 
     /// An interim answer, which HTTP/1.0 clients do not know.
     func interimHead(_ response: ResponseHead, fields: [HeaderField], bytes: UnsafeRawBufferPointer) {
-        guard head.minorVersion >= 1, response.status != 100 else { return }
+        guard head.minorVersion >= 1, response.status != 100, !isCopy else { return }
         worker.compose()
         writeInterimHead(response, fields: fields, bytes: bytes, into: &worker.scratch)
         commitResponse()
@@ -46,6 +50,7 @@ extension Exchange {
 
     /// A piece of the answer's body.
     func responseBody(_ slice: ByteBuffer) {
+        guard !isCopy else { return }
         keep(slice)
         worker.compose()
         if responseFraming == .chunked {
@@ -65,6 +70,7 @@ extension Exchange {
 
     /// The answer is whole, with these lines of trailers behind it.
     func responseEnd(trailers: [UInt8] = []) {
+        guard !isCopy else { return }
         keepWhole()
         if responseFraming == .chunked {
             worker.compose()
@@ -87,6 +93,7 @@ extension Exchange {
 
     /// Answers with a problem and counts why.
     func reject(_ reason: GatewayMetrics.Rejection, _ problem: Problem, fields: [(String, String)] = []) {
+        guard !isCopy else { return clientGone() }
         if [.upstream, .circuitOpen, .timeout, .overloaded].contains(reason), serveStaleInstead() { return }
         worker.counters.rejected[reason, default: 0] += 1
         if isGRPC { return answerGRPC(problem) }

@@ -26,6 +26,8 @@ extension Exchange {
         status = 101
         report(status: 101)
         replay = nil
+        // It takes no part in what an adaptive limit measures.
+        if let limit = pool?.guards.inFlight, limit.isAdaptive { upstreamPlace = nil }
         worker.cancel(client.deadlineTimer)
         worker.compose()
         worker.scratch.writeStaticString(

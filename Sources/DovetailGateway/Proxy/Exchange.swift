@@ -53,6 +53,22 @@ final class Exchange {
     /// The breaker's leave for the present attempt; given back by being dropped.
     var permit: CircuitBreakerPermit?
     var backoff: WheelTimer?
+    /// Places among the requests in flight; given back by being dropped.
+    var routePlace: InFlightPlace?
+    var upstreamPlace: InFlightPlace?
+    var placeWait: PlaceWait?
+    /// Whether it counts among the requests that the gateway has in flight in all.
+    var isCounted = false
+    /// What has come of a body that is to be mirrored.
+    var mirrorBody: ByteBuffer?
+    /// The second attempt, where there is or may be one.
+    var hedge: Hedge?
+    /// Whether it is a copy of another request, made by the gateway: nobody gets its answer.
+    let isCopy: Bool
+    /// The request that it hedges.
+    private weak var hedged: Exchange?
+    /// Told of a copy's end.
+    var onCopyEnd: (() -> Void)?
     /// What went out of the body so far; nil once it is more than may be kept.
     var replay: ByteBuffer? = ByteBuffer()
     private(set) var bodyEnded = false
@@ -67,6 +83,7 @@ final class Exchange {
         snapshot = worker.snapshot
         headBytes = bytes
         needsContinue = head.expectsContinue
+        isCopy = false
         (correlation, trace) = bytes.withUnsafeReadableBytes { bytes in
             let trace = head.traceparent.flatMap { TraceContext(bytes[$0], random: &worker.random) }
             let correlation = CorrelationID(
@@ -74,6 +91,30 @@ final class Exchange {
             return (correlation, trace ?? TraceContext(random: &worker.random))
         }
     }
+
+    /// A copy of `original`, which has gone through its filters already, with its whole body.
+    init(copying original: Exchange, client: ClientConnection, body: ByteBuffer, hedges: Bool) {
+        self.client = client
+        head = original.head
+        fields = original.fields
+        worker = original.worker
+        snapshot = original.snapshot
+        headBytes = original.headBytes
+        correlation = original.correlation
+        trace = original.trace.next(random: &original.worker.random)
+        deadline = original.deadline
+        route = original.route
+        captures = original.captures
+        principal = original.principal
+        needsContinue = false
+        isCopy = true
+        hedged = hedges ? original : nil
+        replay = body
+        bodyEnded = true
+    }
+
+    /// The request that it is a second attempt for; nil for one that is mirrored.
+    var hedgedRequest: Exchange? { hedged }
 
     // MARK: Filters
 
@@ -93,6 +134,7 @@ final class Exchange {
             return reject(.noRoute, Problem("no-route", status: 404, detail: "nothing is reachable at this path"))
         }
         guard let route else { return }
+        if let load = snapshot.load, !admitToGateway(load, route) { return }
         if let origin = head.origin, let cors = route.cors {
             originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
         }
@@ -144,6 +186,12 @@ final class Exchange {
 
     /// Hands the request to where its route goes.
     func forward(by route: CompiledRoute) {
+        if enter(route) { dispatch(by: route) }
+    }
+
+    /// The request has its place.
+    func dispatch(by route: CompiledRoute) {
+        if let mirror = route.mirror { beginMirror(mirror) }
         switch route.destination {
         case .pool(let pool): forward(to: pool)
         case .split(let parts):
@@ -157,9 +205,9 @@ final class Exchange {
         }
     }
 
-    private func forward(to pool: UpstreamPool) {
+    func forward(to pool: UpstreamPool) {
         self.pool = pool
-        attempt(pool)
+        if enter(pool) { attempt(pool) }
     }
 
     /// What decides which server a request goes to, where a key does.
@@ -204,6 +252,7 @@ final class Exchange {
             if status == 0 { rejectBody() } else { fail() }
             return
         }
+        if mirrorBody != nil { collectForMirror(slice) }
         switch responder {
         case .none: break
         case .upstream(let connection):
@@ -219,6 +268,7 @@ final class Exchange {
 
     func requestBodyEnd() {
         bodyEnded = true
+        if mirrorBody != nil { endOfBodyForMirror() }
         switch responder {
         case .none: break
         case .upstream(let connection): endRequest(on: connection)
@@ -247,7 +297,7 @@ final class Exchange {
     func finish() {
         guard !isOver else { return }
         end(brokeOff: false)
-        client.exchangeFinished()
+        if !isCopy { client.exchangeFinished() }
     }
 
     /// The answer broke off; the client sees its connection end.
@@ -267,10 +317,11 @@ final class Exchange {
 
     func deadlineReached() {
         guard !isOver else { return }
-        worker.counters.timeouts += 1
+        if !isCopy { worker.counters.timeouts += 1 }
         report(.failure)
         if status == 0, case .upstream(let connection) = responder {
             connection.pool.observe(connection.server, isFailure: true, since: attemptStarted)
+            observeLatency(connection.pool, status: nil)
         }
         cancelResponder()
         guard status == 0 else { return fail() }
@@ -289,6 +340,7 @@ final class Exchange {
     func cancelResponder() {
         ticket += 1
         if let backoff { worker.cancel(backoff) }
+        dropHedge()
         switch responder {
         case .none: break
         case .upstream(let connection): connection.abandon()
@@ -302,8 +354,16 @@ final class Exchange {
         ticket += 1
         permit = nil
         replay = nil
+        dropHedge()
+        leaveLimits()
         if let fill, fill.isLeader { worker.shared.cache.endFill(fill.key) }
         fill = nil
+        guard !isCopy else {
+            let tell = onCopyEnd
+            onCopyEnd = nil
+            tell?()
+            return
+        }
         record(brokeOff: brokeOff)
     }
 }

@@ -5,6 +5,7 @@ import Synchronization
 /// What the loops of a gateway share: limiters, breakers and budgets, which are exact for the process, and the callback.
 final class SharedState: Sendable {
     private struct Tables {
+        var inFlight: [String: (policy: InFlightPolicy, limit: InFlightLimit)] = [:]
         var limiters: [String: (limit: Route.Limit, limiter: RateLimiter)] = [:]
         var guards: [String: (upstream: Upstream, guards: UpstreamGuards)] = [:]
     }
@@ -12,6 +13,7 @@ final class SharedState: Sendable {
     private let tables = Mutex(Tables())
     let onRequestFinished: (@Sendable (RequestRecord) -> Void)?
     let cache: ResponseCache
+    let load = LoadGauge()
 
     init(cacheBytes: Int, onRequestFinished: (@Sendable (RequestRecord) -> Void)?) {
         cache = ResponseCache(capacity: max(0, cacheBytes))
@@ -28,11 +30,31 @@ final class SharedState: Sendable {
         }
     }
 
+    /// The limit of a route's requests in flight, kept as long as it stays the same.
+    func inFlight(for route: String, _ policy: InFlightPolicy) -> InFlightLimit? {
+        tables.withLock { tables in
+            if let known = tables.inFlight[route], known.policy == policy { return known.limit }
+            guard let limit = InFlightLimit(policy) else { return nil }
+            tables.inFlight[route] = (policy, limit)
+            return limit
+        }
+    }
+
+    /// What is in flight to each upstream that has a limit, and the limit.
+    var inFlight: [String: InFlightLimit.Figures] {
+        tables.withLock { tables in tables.guards.compactMapValues { $0.guards.inFlight?.figures } }
+    }
+
     /// The guards of an upstream, kept as long as it stays the same.
     func guards(for upstream: Upstream) -> UpstreamGuards {
         tables.withLock { tables in
             if let known = tables.guards[upstream.name], known.upstream.isSame(as: upstream) { return known.guards }
-            let guards = UpstreamGuards(upstream)
+            let guards: UpstreamGuards
+            if let known = tables.guards[upstream.name], known.upstream.isSameButServers(as: upstream) {
+                guards = UpstreamGuards(upstream, continuing: known.guards, before: known.upstream)
+            } else {
+                guards = UpstreamGuards(upstream)
+            }
             tables.guards[upstream.name] = (upstream, guards)
             return guards
         }
@@ -50,6 +72,7 @@ final class SharedState: Sendable {
         let routes = Set(configuration.routes.map(\.id))
         let upstreams = Set(configuration.upstreams.map(\.name))
         tables.withLock { tables in
+            tables.inFlight = tables.inFlight.filter { routes.contains($0.key) }
             tables.limiters = tables.limiters.filter { routes.contains($0.key) }
             tables.guards = tables.guards.filter { upstreams.contains($0.key) }
         }

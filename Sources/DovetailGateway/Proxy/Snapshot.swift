@@ -11,9 +11,12 @@ final class Snapshot {
     let pools: [String: UpstreamPool]
     /// Whether any route keeps answers.
     let hasCache: Bool
+    /// What the gateway takes on in all, where that concerns requests.
+    let load: LoadLimits?
 
     private init() {
         hasCache = false
+        load = nil
         configuration = GatewayConfiguration(listen: .init(port: 0), routes: [])
         router = Router([])
         routes = []
@@ -42,6 +45,7 @@ final class Snapshot {
                     route, configuration: configuration, pools: pools, authenticators: authenticators, worker: worker))
         }
         self.configuration = configuration
+        load = configuration.load.concernsRequests ? configuration.load : nil
         self.pools = pools
         hasCache = configuration.routes.contains { $0.cache != nil }
         self.routes = routes

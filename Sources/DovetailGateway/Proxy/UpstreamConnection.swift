@@ -56,6 +56,11 @@ final class UpstreamConnection: ChannelInboundHandler {
         exchange.attached(to: self)
     }
 
+    /// Carries `exchange` in place of the one that it has sent for, whose answer has begun.
+    func handOver(to exchange: Exchange) {
+        self.exchange = exchange
+    }
+
     /// Ends without telling the exchange, which has left.
     func abandon() {
         exchange = nil

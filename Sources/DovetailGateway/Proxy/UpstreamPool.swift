@@ -42,7 +42,7 @@ final class UpstreamPool {
         servers = upstream.servers.map { server in
             Server(
                 address: try? SocketAddress(ipAddress: server.host, port: server.port),
-                authority: "\(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)")
+                authority: server.authority)
         }
         sweep.onFire = { [unowned self] in closeIdle() }
         guard upstream.protocol == .http2 else { return }
@@ -123,10 +123,13 @@ final class UpstreamPool {
     private func choose(for exchange: Exchange) -> Int {
         guard servers.count > 1 else { return 0 }
         let now = MonotonicTime.now.nanoseconds
-        var candidates = servers.map { Balancer.Candidate(isAvailable: true, active: $0.active) }
+        var candidates = servers.map {
+            Balancer.Candidate(isAvailable: true, active: $0.active, warmth: SlowStart.whole)
+        }
         if !guards.health.isFine {
-            for (index, isAvailable) in guards.health.available(at: now).enumerated() {
-                candidates[index].isAvailable = isAvailable
+            for (index, standing) in guards.health.standings(at: now).enumerated() {
+                candidates[index].isAvailable = standing.isAvailable
+                candidates[index].warmth = standing.warmth
             }
         }
         if let failed = exchange.failedServer, candidates.indices.contains(failed),
@@ -146,6 +149,14 @@ final class UpstreamPool {
         let time = isFailure ? max(now - start.nanoseconds, 1_000_000_000) : now - start.nanoseconds
         balancer.observe(server, nanoseconds: time, now: now)
         if isFailure { guards.health.failed(server, at: now) } else { guards.health.succeeded(server) }
+    }
+
+    var serverCount: Int { servers.count }
+
+    /// Another server has answered before this one did.
+    func overtaken(_ server: Int, since start: MonotonicTime) {
+        let now = MonotonicTime.now.nanoseconds
+        balancer.observe(server, nanoseconds: now - start.nanoseconds, now: now)
     }
 
     private func connect(to index: Int, for exchange: Exchange) {
@@ -210,7 +221,7 @@ final class UpstreamPool {
 
     private func addTLS(to channel: any Channel, _ index: Int) throws {
         guard let tls else { return }
-        let host = upstream.tls?.serverName ?? upstream.servers[index].host
+        let host = upstream.tls?.serverName ?? upstream.servers[index].hostName
         // An address is no name to ask for (RFC 6066 3); the certificate is held against it all the same.
         let isAddress = AddressRange.bytes(of: host) != nil
         try channel.pipeline.syncOperations.addHandler(

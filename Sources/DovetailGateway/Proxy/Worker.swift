@@ -15,6 +15,12 @@ final class Worker {
     private var onDrained: (() -> Void)?
     private(set) var isDraining = false
     var random = FastRandom()
+    /// Requests that the gateway made of others, until they are over.
+    var copies: [ObjectIdentifier: RequestCopy] = [:]
+    /// How late the loop is of late; measured while timers run.
+    private(set) var lag = LoopLag()
+    private var tickDue: Int64 = 0
+    private let lagTimer = WheelTimer()
     var counters = GatewayMetrics()
     private var routeMetrics: [String: RouteCounters] = [:]
     private var authenticators: [String: AuthenticatorState] = [:]
@@ -53,6 +59,13 @@ final class Worker {
         authenticators = states
         for (name, pool) in snapshot.pools where next.pools[name] !== pool { pool.retire() }
         snapshot = next
+        if next.load?.maximumLoopLag != nil { measureLag() } else { cancel(lagTimer) }
+    }
+
+    /// Keeps time while nothing else does.
+    private func measureLag() {
+        lagTimer.onFire = { [unowned self] in schedule(lagTimer, at: .now + .nanoseconds(TimerWheel.tickLength)) }
+        schedule(lagTimer, at: .now + .nanoseconds(TimerWheel.tickLength))
     }
 
     /// The counters of a route, which outlive changes of the configuration.
@@ -67,6 +80,7 @@ final class Worker {
     func currentMetrics() -> GatewayMetrics {
         var metrics = counters
         metrics.openClientConnections = clients.count
+        metrics.loopLag = Double(lag.nanoseconds) / 1e9
         metrics.routes = routeMetrics.mapValues(\.values)
         return metrics
     }
@@ -154,6 +168,7 @@ final class Worker {
     private func tickLater() {
         guard !isTicking, wheel.count > 0 else { return }
         isTicking = true
+        tickDue = MonotonicTime.now.nanoseconds + TimerWheel.tickLength
         // Fails only on a loop that is shut down, when nothing is left to time out.
         _ = try? loop.assumeIsolated().scheduleCallback(in: .nanoseconds(TimerWheel.tickLength), handler: self)
     }
@@ -175,7 +190,9 @@ final class Worker {
 extension Worker: NIOScheduledCallbackHandler {
     func handleScheduledCallback(eventLoop: some EventLoop) {
         isTicking = false
-        for timer in wheel.advance(to: MonotonicTime.now.nanoseconds) { timer.onFire?() }
+        let now = MonotonicTime.now.nanoseconds
+        lag.ticked(due: tickDue, now: now)
+        for timer in wheel.advance(to: now) { timer.onFire?() }
         tickLater()
     }
 }

@@ -15,8 +15,9 @@ struct RewriteTemplate: Sendable {
         } catch {
             throw GatewayConfigurationError("route '\(route)' rewrites to a path that is none: \(error)")
         }
-        guard pattern.kind != .prefix else {
-            throw GatewayConfigurationError("route '\(route)' rewrites to '\(text)'; '**' has no place there")
+        guard pattern.kind == .exact || pattern.kind == .template else {
+            throw GatewayConfigurationError(
+                "route '\(route)' rewrites to '\(text)'; neither '**' nor an expression has a place there")
         }
         var parts: [Part] = []
         var literal: [UInt8] = []

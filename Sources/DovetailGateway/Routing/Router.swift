@@ -1,5 +1,7 @@
 /// Finds the route of a request: by host, then by path (exact before template before longest prefix), then by method.
 ///
+/// Expressions are tried after the whole paths: each that begins with at least as many literal bytes as the prefix that was found goes before it, those
+/// with more such bytes first, and where they are as many, in the order of the configuration.
 /// Among templates the one with the earlier literal segment wins. A route that does not take the method, or whose conditions do not hold, is passed over, so
 /// that `GET /orders/{id}` and `POST /orders/new` live side by side.
 struct Router: Sendable {
@@ -20,10 +22,20 @@ struct Router: Sendable {
 
         mutating func push(_ range: ByteRange) { ranges.append(range) }
         mutating func pop() { ranges.removeLast() }
+        mutating func replace(_ ranges: [ByteRange]) { self.ranges = ranges }
         mutating func clear() { ranges.removeAll(keepingCapacity: true) }
     }
 
+    /// A route whose path is an expression.
+    private struct Candidate: Sendable {
+        let expression: PathExpression
+        let route: Int32
+    }
+
     private let anyHost: FlatTrie
+    /// Expressions, those that begin with more literal bytes first; of routes for all hosts, and by host.
+    private var expressions: [Candidate] = []
+    private var hostExpressions: [[UInt8]: [Candidate]] = [:]
     private let hosts: [[UInt8]: FlatTrie]
     private let methods: [MethodSet]
     private let conditions: [[CompiledCondition]]
@@ -39,12 +51,25 @@ struct Router: Sendable {
             ($1.element.conditions.count, $0.offset) < ($0.element.conditions.count, $1.offset)
         }
         for (index, route) in order {
+            if let expression = route.path.expression {
+                let candidate = Candidate(expression: expression, route: Int32(index))
+                if let host = route.host {
+                    let key = host.utf8.map(lowercased)
+                    hostExpressions[key, default: []].append(candidate)
+                    hosts[key] = hosts[key] ?? PathTrie()
+                } else {
+                    expressions.append(candidate)
+                }
+                continue
+            }
             guard let host = route.host else {
                 anyHost.insert(route.path, route: Int32(index))
                 continue
             }
             hosts[host.utf8.map(lowercased), default: PathTrie()].insert(route.path, route: Int32(index))
         }
+        expressions = Router.sorted(expressions)
+        hostExpressions = hostExpressions.mapValues(Router.sorted)
         self.anyHost = FlatTrie(anyHost)
         self.hosts = hosts.mapValues(FlatTrie.init)
     }
@@ -57,13 +82,17 @@ struct Router: Sendable {
         captures.clear()
         var search = Search(
             bytes: bytes, end: Int(path.end), method: method, query: query, fields: fields, captures: captures)
-        if !hosts.isEmpty, let trie = hosts[Router.hostKey(host)] {
-            if let route = find(in: trie, &search, from: path) {
-                captures = search.captures
-                return .route(route)
+        if !hosts.isEmpty {
+            let key = Router.hostKey(host)
+            if let trie = hosts[key] {
+                let candidates = hostExpressions.isEmpty ? [] : hostExpressions[key] ?? []
+                if let route = find(in: trie, candidates, &search, from: path) {
+                    captures = search.captures
+                    return .route(route)
+                }
             }
         }
-        if let route = find(in: anyHost, &search, from: path) {
+        if let route = find(in: anyHost, expressions, &search, from: path) {
             captures = search.captures
             return .route(route)
         }
@@ -90,11 +119,30 @@ struct Router: Sendable {
         var allowed = MethodSet()
     }
 
-    private func find(in trie: FlatTrie, _ search: inout Search, from path: ByteRange) -> Int? {
+    private static func sorted(_ candidates: [Candidate]) -> [Candidate] {
+        // Where their beginnings are as long, they stay in their order.
+        candidates.enumerated().sorted {
+            ($1.element.expression.literal.count, $0.offset) < ($0.element.expression.literal.count, $1.offset)
+        }.map(\.element)
+    }
+
+    private func find(
+        in trie: FlatTrie, _ expressions: [Candidate], _ search: inout Search, from path: ByteRange
+    ) -> Int? {
         search.prefix = -1
         search.prefixEnd = -1
         let found = trie.withView { view in descend(view, 0, Int(path.start), &search) }
         if found >= 0 { return Int(found) }
+        if !expressions.isEmpty {
+            let prefixLength = search.prefix >= 0 ? search.prefixEnd - Int(path.start) : -1
+            for candidate in expressions where candidate.expression.literal.count >= prefixLength {
+                guard let ranges = candidate.expression.match(search.bytes, path: path),
+                    takes(candidate.route, &search)
+                else { continue }
+                search.captures.replace(ranges)
+                return Int(candidate.route)
+            }
+        }
         guard search.prefix >= 0 else { return nil }
         search.captures.clear()
         return Int(search.prefix)
@@ -133,19 +181,22 @@ struct Router: Sendable {
     private func pick(_ trie: FlatTrie.View, _ candidates: ByteRange, _ search: inout Search) -> Int32 {
         for index in candidates.start..<candidates.end {
             let candidate = trie.routes[Int(index)]
-            let methods = methods[Int(candidate)]
-            guard methods.contains(search.method) else {
-                search.allowed.bits |= methods.bits
-                continue
-            }
-            let conditions = conditions[Int(candidate)]
-            if conditions.isEmpty
-                || conditions.allSatisfy({ $0.holds(in: search.bytes, query: search.query, fields: search.fields) })
-            {
-                return candidate
-            }
+            if takes(candidate, &search) { return candidate }
         }
         return -1
+    }
+
+    /// Whether a route whose path fits takes the method, and its conditions hold.
+    @inline(__always)
+    private func takes(_ candidate: Int32, _ search: inout Search) -> Bool {
+        let methods = methods[Int(candidate)]
+        guard methods.contains(search.method) else {
+            search.allowed.bits |= methods.bits
+            return false
+        }
+        let conditions = conditions[Int(candidate)]
+        return conditions.isEmpty
+            || conditions.allSatisfy({ $0.holds(in: search.bytes, query: search.query, fields: search.fields) })
     }
 }
 

@@ -13,13 +13,15 @@ import Synchronization
 public final class Gateway: Service {
     private enum Phase {
         case idle
-        case running(workers: [NIOLoopBound<Worker>], port: Int, checks: HealthChecks)
+        case running(workers: [NIOLoopBound<Worker>], port: Int, checks: HealthChecks, names: NameResolution)
         case ended
     }
 
     private struct State {
         var phase = Phase.idle
         var configuration: GatewayConfiguration
+        /// What the names of servers stand for.
+        var servers = ResolvedServers()
         var verifiers: [String: JWTVerifier] = [:]
         var certificates: CertificateTable?
         var waiters: [CheckedContinuation<Int, any Error>] = []
@@ -31,6 +33,9 @@ public final class Gateway: Service {
     private let loopCount: Int
     private let logger: Logger
     private let fetch: KeySetFetch?
+    private let resolve: NameResolver
+    /// One change of the loops' configuration at a time.
+    private let changes = Turns()
 
     /// A gateway that is not running yet.
     ///
@@ -41,10 +46,12 @@ public final class Gateway: Service {
     ///   - onRequestFinished: Told of each request when its last byte is written. It is called on an event loop: it must not
     ///     block, and hands on what takes time. Without it nothing is built for it.
     ///   - fetch: Gets key sets that are published at a URL.
+    ///   - resolve: Finds the addresses of servers' names; the system's resolver unless given.
     public init(
         _ configuration: GatewayConfiguration, eventLoops: Int = System.coreCount,
         logger: Logger = Logger(label: "dovetail.gateway"),
-        onRequestFinished: (@Sendable (RequestRecord) -> Void)? = nil, fetch: KeySetFetch? = nil
+        onRequestFinished: (@Sendable (RequestRecord) -> Void)? = nil, fetch: KeySetFetch? = nil,
+        resolve: NameResolver? = nil
     ) throws(GatewayConfigurationError) {
         try configuration.validate()
         state = Mutex(State(configuration: configuration))
@@ -52,6 +59,7 @@ public final class Gateway: Service {
         loopCount = max(1, eventLoops)
         self.logger = logger
         self.fetch = fetch
+        self.resolve = resolve ?? NameResolution.system
     }
 
     /// Serves until a graceful shutdown or cancellation.
@@ -95,26 +103,35 @@ public final class Gateway: Service {
         let channels = try await listener.channels(on: group) { [workers] channel in
             channel.eventLoop.makeCompletedFuture {
                 guard let worker = workers.first(where: { $0.eventLoop === channel.eventLoop }) else { return }
-                if let context = certificates?.context {
-                    try ClientPipeline.secure(channel, worker.value, context)
-                } else {
-                    try ClientPipeline.plain(channel, worker.value)
+                if let most = worker.value.snapshot.configuration.load.maximumConnections {
+                    guard shared.load.openConnection(limit: most) else { throw ChannelError.alreadyClosed }
+                    channel.closeFuture.whenComplete { _ in shared.load.closeConnection() }
                 }
+                try ClientPipeline.begin(channel, worker.value, certificates)
             }
         }
         let checks = HealthChecks(shared: shared, group: group, logger: logger)
         checks.apply(configuration)
-        defer { checks.stop() }
-        started(workers, listener.port, checks)
+        let names = NameResolution(resolve: resolve, logger: logger) { [weak self] name, addresses in
+            await self?.learn(addresses, of: name)
+        }
+        defer {
+            names.stop()
+            checks.stop()
+        }
+        started(workers, listener.port, checks, names)
+        names.apply(configuration)
         logger.info("gateway is listening", metadata: ["port": "\(listener.port)", "loops": "\(workers.count)"])
         let isGraceful = (try? await gracefulShutdown()) != nil
         for channel in channels { try? await channel.close() }
         return await stop(workers, within: isGraceful ? configuration.timeouts.drain : .zero)
     }
 
-    private func started(_ workers: [NIOLoopBound<Worker>], _ port: Int, _ checks: HealthChecks) {
+    private func started(
+        _ workers: [NIOLoopBound<Worker>], _ port: Int, _ checks: HealthChecks, _ names: NameResolution
+    ) {
         let waiters = state.withLock { state in
-            state.phase = .running(workers: workers, port: port, checks: checks)
+            state.phase = .running(workers: workers, port: port, checks: checks, names: names)
             defer { state.waiters = [] }
             return state.waiters
         }
@@ -151,7 +168,7 @@ public final class Gateway: Service {
                 metrics.add(part)
             }
         }
-        metrics.breakerOpenings = shared.breakerOpenings
+        metrics.take(shared)
         state.withLock { [metrics] in $0.lastMetrics = metrics }
         return metrics.handlerCallsInFlight == 0
     }
@@ -164,7 +181,7 @@ public final class Gateway: Service {
             try await withCheckedThrowingContinuation { continuation in
                 let port: Result<Int, any Error>? = state.withLock { state in
                     switch state.phase {
-                    case .running(_, let port, _): return .success(port)
+                    case .running(_, let port, _, _): return .success(port)
                     case .ended: return .failure(CancellationError())
                     case .idle:
                         state.waiters.append(continuation)
@@ -182,6 +199,8 @@ public final class Gateway: Service {
     /// ``GatewayConfigurationError`` and changes nothing if the gateway could not run by it. The address cannot change.
     public func apply(_ configuration: GatewayConfiguration) async throws(GatewayConfigurationError) {
         try configuration.validate()
+        await changes.take()
+        defer { changes.give() }
         let (listen, phase) = state.withLock { ($0.configuration.listen, $0.phase) }
         guard configuration.listen == listen else {
             throw GatewayConfigurationError(
@@ -194,34 +213,69 @@ public final class Gateway: Service {
         let verifiers = try await prepareVerifiers(configuration)
         for upstream in configuration.upstreams { _ = try upstream.tls?.context(upstream: upstream.name) }
         if let tls = configuration.tls { try state.withLock({ $0.certificates })?.reload(tls) }
-        if case .running(let workers, _, _) = phase {
-            for worker in workers {
-                let result: Result<Void, GatewayConfigurationError>? = try? await worker.eventLoop.submit {
-                    do throws(GatewayConfigurationError) {
-                        return .success(try worker.value.apply(configuration, verifiers: verifiers))
-                    } catch {
-                        return .failure(error)
-                    }
-                }.get()
-                try result?.get()
-            }
-        }
-        if case .running(_, _, let checks) = phase { checks.apply(configuration) }
+        try await hand(resolved(configuration), verifiers, to: phase)
+        if case .running(_, _, _, let names) = phase { names.apply(configuration) }
         state.withLock { $0.configuration = configuration }
         shared.keepOnly(configuration)
         // A route may lead elsewhere now, or change what it passes on.
         shared.cache.clear()
     }
 
+    /// Gives all loops a configuration whose servers are resolved.
+    private func hand(
+        _ configuration: GatewayConfiguration, _ verifiers: [String: JWTVerifier], to phase: Phase
+    ) async throws(GatewayConfigurationError) {
+        guard case .running(let workers, _, let checks, _) = phase else { return }
+        for worker in workers {
+            let result: Result<Void, GatewayConfigurationError>? = try? await worker.eventLoop.submit {
+                do throws(GatewayConfigurationError) {
+                    return .success(try worker.value.apply(configuration, verifiers: verifiers))
+                } catch {
+                    return .failure(error)
+                }
+            }.get()
+            try result?.get()
+        }
+        checks.apply(configuration)
+    }
+
+    /// The configuration with the addresses that are known of its servers' names.
+    private func resolved(_ configuration: GatewayConfiguration) -> GatewayConfiguration {
+        let names = Set(configuration.upstreams.flatMap(ResolvedServers.names))
+        let servers = state.withLock { state in
+            state.servers.keepOnly(names)
+            return state.servers
+        }
+        var configuration = configuration
+        configuration.upstreams = configuration.upstreams.map(servers.applied)
+        return configuration
+    }
+
+    /// A server's name has these addresses from now on.
+    private func learn(_ addresses: [String], of name: String) async {
+        await changes.take()
+        defer { changes.give() }
+        let (isNew, configuration, verifiers, phase) = state.withLock { state in
+            (state.servers.learn(addresses, of: name), state.configuration, state.verifiers, state.phase)
+        }
+        guard isNew else { return }
+        logger.info("a server's name has other addresses", metadata: ["name": "\(name)", "addresses": "\(addresses)"])
+        do {
+            try await hand(resolved(configuration), verifiers, to: phase)
+        } catch {
+            logger.error("the addresses could not be taken over", metadata: ["name": "\(name)", "error": "\(error)"])
+        }
+    }
+
     /// The counters of all loops, summed now; the last ones once the gateway has ended.
     public func metrics() async -> GatewayMetrics {
         let (phase, last) = state.withLock { ($0.phase, $0.lastMetrics) }
-        guard case .running(let workers, _, _) = phase else { return last }
+        guard case .running(let workers, _, _, _) = phase else { return last }
         var sum = GatewayMetrics()
         for worker in workers {
             if let part = try? await worker.eventLoop.submit({ worker.value.currentMetrics() }).get() { sum.add(part) }
         }
-        sum.breakerOpenings = shared.breakerOpenings
+        sum.take(shared)
         (sum.cachedAnswers, sum.cachedBytes, _) = shared.cache.usage
         return sum
     }

@@ -12,6 +12,8 @@ public struct GatewayMetrics: Sendable, Equatable {
         case unauthenticated, forbidden
         /// A rate limit, a full queue.
         case rateLimited, overloaded
+        /// More than the gateway itself takes on.
+        case shed
         /// An upstream that brought no answer, an open circuit breaker, a deadline.
         case upstream, circuitOpen, timeout
     }
@@ -41,6 +43,18 @@ public struct GatewayMetrics: Sendable, Equatable {
     public var upstreamErrors: [String: UInt64] = [:]
     /// Attempts beyond a request's first, by upstream.
     public var retries: [String: UInt64] = [:]
+    /// Requests that were copied to a mirror, by its upstream; and those that were to be, but had too large a body or found too many on their way.
+    public var mirrored: [String: UInt64] = [:], unmirrored: [String: UInt64] = [:]
+    /// Second attempts that were made because the first server was slow; those whose answer came first; and those that the budget did not have. By upstream.
+    public var hedges: [String: UInt64] = [:], hedgesWon: [String: UInt64] = [:], hedgesRefused: [String: UInt64] = [:]
+    /// Requests in flight to upstreams that have a limit, and the limit as it stands.
+    public var inFlight: [String: Int] = [:], inFlightLimits: [String: Int] = [:]
+    /// Requests that an adaptive limit would have refused, were it more than observed. By upstream.
+    public var wouldRefuse: [String: UInt64] = [:]
+    /// Connections that were closed because there were too many.
+    public var refusedConnections: UInt64 = 0
+    /// How late the latest event loop is, in seconds.
+    public var loopLag = 0.0
     /// How often a circuit breaker opened, by upstream.
     public var breakerOpenings: [String: UInt64] = [:]
     /// Requests answered from the cache.
@@ -59,6 +73,16 @@ public struct GatewayMetrics: Sendable, Equatable {
     /// Counters at zero.
     public init() {}
 
+    /// Takes what all loops share.
+    mutating func take(_ shared: SharedState) {
+        breakerOpenings = shared.breakerOpenings
+        refusedConnections = UInt64(max(0, shared.load.refusedConnections))
+        let figures = shared.inFlight
+        inFlight = figures.mapValues(\.inFlight)
+        inFlightLimits = figures.mapValues(\.limit)
+        wouldRefuse = figures.mapValues(\.wouldRefuse)
+    }
+
     /// Adds another loop's counters.
     mutating func add(_ other: GatewayMetrics) {
         for (id, route) in other.routes {
@@ -71,6 +95,12 @@ public struct GatewayMetrics: Sendable, Equatable {
         rejected.merge(other.rejected, uniquingKeysWith: +)
         upstreamErrors.merge(other.upstreamErrors, uniquingKeysWith: +)
         retries.merge(other.retries, uniquingKeysWith: +)
+        mirrored.merge(other.mirrored, uniquingKeysWith: +)
+        unmirrored.merge(other.unmirrored, uniquingKeysWith: +)
+        hedges.merge(other.hedges, uniquingKeysWith: +)
+        hedgesWon.merge(other.hedgesWon, uniquingKeysWith: +)
+        hedgesRefused.merge(other.hedgesRefused, uniquingKeysWith: +)
+        loopLag = max(loopLag, other.loopLag)
         cacheHits += other.cacheHits
         timeouts += other.timeouts
         lateAnswers += other.lateAnswers

@@ -39,11 +39,11 @@ package struct LocalCallee: Callee {
                 var call = context.limited(to: attempt.deadline)
                 call.trace = span.context
                 let handler = HandlerContext(call: call, runtime: served.runtime, endpoint: description) {
-                    (try? JSON.encode(input)).flatMap { InputFingerprint.of($0, []) }
+                    (try? JSON.encode(input, personal: .plain)).flatMap { InputFingerprint.of($0, []) }
                 }
                 if throughCodec {
                     let body = try await CallContext.$current.withValue(call) {
-                        try await served.entry.bytes(try JSON.encode(input), [], handler)
+                        try await served.entry.bytes(try JSON.encode(input, personal: .plain), [], handler)
                     }
                     return try await endpoint.answer.decode(body)
                 }

@@ -21,7 +21,7 @@ package struct RemoteCallee: Callee {
     package func call<Input: Wire, Output: Sendable>(
         _ endpoint: Endpoint<Input, Output>, _ description: EndpointDescription, _ input: Input, context: CallContext
     ) async throws -> Output {
-        let prepared = try CallRequest(description, body: try JSON.encode(input), callee: name)
+        let prepared = try CallRequest(description, body: try JSON.encode(input, personal: .plain), callee: name)
         return try await policies.run(
             safety: description.safety(context), deadline: description.deadline(context)
         ) { attempt in

@@ -18,12 +18,13 @@ public struct EndpointTable: RawHandler {
     private let router: EndpointRouter<Served>
     private let byKey: [String: Served]
     private let nodeToken: String?
+    private let vault: (any PersonalVault)?
     private let logger = Logger(label: "dovetail.modules")
 
-    /// The endpoints of `modules`. With a token, requests from outside the process are believed only with it.
+    /// The endpoints of `modules`. With a token, requests from outside the process are believed only with it. Personal values are sealed and opened with `vault`.
     ///
     /// Throws ``TableError`` if two endpoints have the same method and path, and ``SchemaError`` for an input that has no schema.
-    package init(_ modules: [ModuleRuntime], nodeToken: String? = nil) throws {
+    package init(_ modules: [ModuleRuntime], nodeToken: String? = nil, vault: (any PersonalVault)? = nil) throws {
         var router = EndpointRouter<Served>()
         var byKey: [String: Served] = [:]
         for runtime in modules {
@@ -41,6 +42,7 @@ public struct EndpointTable: RawHandler {
         self.router = router
         self.byKey = byKey
         self.nodeToken = nodeToken
+        self.vault = vault
     }
 
     private static func key(_ endpoint: EndpointDescription) -> String {
@@ -57,7 +59,10 @@ public struct EndpointTable: RawHandler {
             ?? CallContext(headers: request.headers, trustingPrincipal: isTrusted, now: .now)
         var response: RawResponse
         if isTrusted {
-            response = await answer(request, context)
+            // A task that an event loop began knows of no vault.
+            response = await PersonalData.$vault.withValue(vault ?? PersonalData.vault) {
+                await answer(request, context)
+            }
         } else {
             response = .problem(
                 Problem("unauthenticated-node", status: 401).callAsFunction(
@@ -131,6 +136,9 @@ public struct EndpointTable: RawHandler {
             try await served.entry.bytes(body, given, context)
         }
         var response = RawResponse(status: .ok, body: answer)
+        if case .stream(let chunks) = answer, let vault {
+            response.body = .stream(VaultedChunks(base: chunks, vault: vault))
+        }
         if let contentType = endpoint.contentType {
             response.headers[.contentType] = contentType
         } else {
@@ -187,6 +195,9 @@ public struct EndpointTable: RawHandler {
             problem.detail = "the module \(error.callee) could not be asked (\(error.code.rawValue))"
             problem.retryAfter = error.retryAfter
             return problem
+        }
+        if let error = error as? PersonalDataError, error.code == .subjectForgotten {
+            return Problem("subject-forgotten", status: 410)("\(error)")
         }
         logger.error(
             "a handler failed",

@@ -34,7 +34,7 @@ package struct HandlerEntry: Sendable {
         bytes = { body, fields, context in
             let input: Input
             do {
-                input = try JSON.decode(Input.self, from: body, fields: fields)
+                input = try JSON.decode(Input.self, from: body, fields: fields, personal: .plain)
             } catch let error as JSONError {
                 throw Problem.invalidInput([
                     .init(pointer: error.pointer, expected: "expected \(error.expected), found \(error.found)")

@@ -13,7 +13,7 @@ enum InputFingerprint {
 
     /// An input as JSON whose members stand in the order of their names: the same in every process, as a dictionary's is not.
     static func canonical(_ input: some Encodable) throws -> String {
-        let value = try JSON.decode(JSONValue.self, from: JSON.encode(input))
+        let value = try JSON.decode(JSONValue.self, from: JSON.encode(input, personal: .plain))
         return String(decoding: try JSON.encode(sorted(value)), as: UTF8.self)
     }
 

@@ -93,6 +93,17 @@ public struct AdminAPI: Contract {
     public let interveneInSaga = Endpoint.post("/sagas/{id}/interventions", SagaRequest.self).fails(unknown, refused)
     /// Gives an instance the signal that it waits for.
     public let signalSaga = Endpoint.post("/sagas/{id}/signals/{name}", SagaSignal.self).fails(unknown, refused)
+    /// Subjects that the node has keys of, or has forgotten, in the order of their ids.
+    public let subjects = Endpoint.get("/privacy/subjects", SubjectQuery.self, returns: SubjectPage.self)
+    /// What the node knows of a subject.
+    public let subject = Endpoint.get("/privacy/subjects/{subject}", BySubject.self, returns: SubjectLine.self)
+        .fails(unknown)
+    /// Makes a subject's personal data unreadable for good.
+    public let forgetSubject = Endpoint.put(
+        "/privacy/subjects/{subject}/forgotten", ForgetSubject.self, returns: SubjectLine.self
+    ).fails(unknown, refused)
+    /// Copies the keys into a file of the node's machine.
+    public let backUpKeys = Endpoint.post("/privacy/keys/backup", KeyBackup.self).fails(refused)
     /// The spans of a trace that this node has kept.
     public let trace = Endpoint.get("/traces/{id}", ByID.self, returns: Trace.self)
 

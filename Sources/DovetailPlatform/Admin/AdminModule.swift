@@ -29,6 +29,7 @@ extension Module {
             admin.handleProjections(of: node)
             admin.handleStreams(of: node)
             admin.handleSagas(of: node, journal)
+            admin.handlePrivacy(of: node)
             admin.handle(\.trace) { query, _ in
                 guard let id = TraceID(query.id) else { throw AdminAPI.unknown("'\(query.id)' is no trace id") }
                 return .init(spans: node.telemetry.spans.spans(traceID: id))

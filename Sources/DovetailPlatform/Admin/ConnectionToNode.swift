@@ -1,3 +1,4 @@
+import DovetailContracts
 import DovetailCore
 import DovetailHTTP
 import DovetailModules
@@ -18,7 +19,7 @@ extension Client<AdminAPI> {
     /// Throws what keeps the store from being opened; `locked` if the node runs after all.
     static func ofStopped(
         _ configuration: PlatformConfiguration, modules: [Module], node name: String, folder: String
-    ) async throws -> (client: Client<AdminAPI>, close: @Sendable () async -> Void) {
+    ) async throws -> (client: Client<AdminAPI>, vault: any PersonalVault, close: @Sendable () async -> Void) {
         var options = Node.Options()
         options.folder = folder
         let telemetry = try Telemetry(configuration, node: name)
@@ -29,6 +30,7 @@ extension Client<AdminAPI> {
             policies: PolicyExecutor(callee: "admin", policy: .unguarded), nodeToken: nil)
         return (
             Client(AdminAPI(), callee: callee, caller: "operator"),
+            node.store.keys,
             {
                 for transport in node.transports { try? await transport.shutdown() }
                 try? await node.webhooks?.shutdown()

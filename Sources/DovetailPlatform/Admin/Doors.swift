@@ -19,7 +19,7 @@ struct AdminDoor: RawHandler {
         let runtime = ModuleRuntime(
             module: module.name, parts: module.assemble(in: ModuleEnvironment { UnreachableCallee(name: $0.name) }),
             log: node.store.log, views: node.store.log, commands: CommandExecutor(log: node.store.log))
-        table = try EndpointTable([runtime])
+        table = try EndpointTable([runtime], vault: node.store.keys)
     }
 
     func respond(to request: RawRequest) async -> RawResponse {

@@ -1,6 +1,7 @@
 import DovetailContracts
 import DovetailCore
 import DovetailModules
+import DovetailPrivacy
 
 /// What would not work, or not well: each with its place and what to do.
 struct Findings: Sendable {
@@ -9,7 +10,7 @@ struct Findings: Sendable {
     let folder: String
 
     var all: [CheckReport.Finding] {
-        let findings = contracts + handlers + callees + cycles + sagas + topics + routes + doors
+        let findings = contracts + handlers + callees + cycles + sagas + topics + routes + doors + privacy
         return findings.filter { $0.severity == .error } + findings.filter { $0.severity == .warning }
     }
 
@@ -106,7 +107,9 @@ struct Findings: Sendable {
     /// What listens to events, and where they come from.
     private var topics: [CheckReport.Finding] {
         let plan = FeedPlan(configuration: configuration, catalog: catalog)
-        let orphans = plan.listeners.filter { plan.publishers(of: $0.topic).isEmpty }.map {
+        let orphans = plan.listeners.filter {
+            plan.publishers(of: $0.topic).isEmpty && !$0.topic.matches(PrivacyEvents().subjectForgotten.name)
+        }.map {
             warning($0.module, "\($0.part) listens to '\($0.topic)', which no contract of this platform publishes")
         }
         let mute = configuration.nodes.flatMap { node in
@@ -131,6 +134,18 @@ struct Findings: Sendable {
                     "'\($0.key)' asks for \($0.scopes.joined(separator: " ")), and the route has no authentication")
             }
         }
+    }
+
+    private var privacy: [CheckReport.Finding] {
+        let kept = configuration.nodes.filter { $0.store.engine == .sqlite }.flatMap(\.modules)
+        let contracts = catalog.personalContracts(of: kept)
+        guard !contracts.isEmpty, configuration.privacy.key == nil else { return [] }
+        return [
+            warning(
+                "privacy",
+                "\(contracts.joined(separator: ", ")) \(contracts.count == 1 ? "holds" : "hold") personal data, and its keys are not locked where they are kept; set privacy.key, as ${DOVETAIL_PRIVACY_KEY}"
+            )
+        ]
     }
 
     private var doors: [CheckReport.Finding] {

@@ -55,10 +55,10 @@ extension NodeOptions {
         _ question: @Sendable (Client<AdminAPI>) async throws -> Value
     ) async throws -> Value {
         do {
-            let (client, close) = try await Client<AdminAPI>.ofStopped(
+            let (client, vault, close) = try await Client<AdminAPI>.ofStopped(
                 configuration, modules: modules, node: name, folder: options.folder)
             do {
-                let value = try await question(client)
+                let value = try await PersonalData.$vault.withValue(vault) { try await question(client) }
                 await close()
                 return value
             } catch {

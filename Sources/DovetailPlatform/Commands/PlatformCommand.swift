@@ -9,7 +9,8 @@ struct PlatformCommand<Program: Platform>: AsyncParsableCommand {
             subcommands: [
                 RunCommand<Program>.self, CheckCommand<Program>.self, RoutesCommand<Program>.self,
                 DiffCommand<Program>.self, EventsCommand<Program>.self, ProjectionsCommand<Program>.self,
-                SagasCommand<Program>.self, TraceCommand<Program>.self, StatusCommand<Program>.self,
+                SagasCommand<Program>.self, PrivacyCommand<Program>.self, TraceCommand<Program>.self,
+                StatusCommand<Program>.self,
                 NodesCommand<Program>.self, OpenAPICommand<Program>.self, TokenCommand<Program>.self,
             ])
     }

@@ -28,6 +28,8 @@ public struct PlatformConfiguration: Sendable {
     public let events: Events?
     /// What is kept of sagas.
     public let sagas: Sagas
+    /// How personal data is kept.
+    public let privacy: Privacy
 }
 
 extension PlatformConfiguration {
@@ -64,6 +66,8 @@ extension PlatformConfiguration {
             "The door for events in any language: CloudEvents over HTTP.")
         sagas = section.section(
             "sagas", .section("a sagas section", PlatformConfiguration.Sagas.init), "What is kept of sagas.")
+        privacy = section.section(
+            "privacy", .section("a privacy section", PlatformConfiguration.Privacy.init), "How personal data is kept.")
         if nodes.isEmpty { section.report("a platform has at least one node", key: "nodes") }
     }
 

@@ -11,6 +11,8 @@ struct DeclaredEvents: Sendable {
 
     private var schemas: [Kind: Schema] = [:]
     private var versions: [String: [Int]] = [:]
+    /// Kinds that hold personal data.
+    private var personal: Set<Kind> = []
     private let validator: SchemaValidator
 
     /// The events of contracts. An event whose payload has no schema is not held against one.
@@ -19,6 +21,7 @@ struct DeclaredEvents: Sendable {
         var found: [(Kind, Schema)] = []
         for event in contracts.flatMap(\.events) {
             versions[event.name, default: []].append(event.version)
+            if holdsPersonalData(event.payload) { personal.insert(Kind(name: event.name, version: event.version)) }
             if let schema = try? catalog.schema(of: event.payload) {
                 found.append((Kind(name: event.name, version: event.version), schema))
             }
@@ -31,6 +34,14 @@ struct DeclaredEvents: Sendable {
 
     /// Throws a problem if the event is not what a contract says of its type; `index` names it in a batch.
     func check(_ event: CloudEvent, _ draft: EventDraft, acceptsUndeclared: Bool, index: Int?) throws {
+        guard !event.type.hasPrefix("dovetail.") else {
+            throw Problem("forbidden", status: 403)("'\(event.type)' is the platform's own to publish")
+        }
+        guard !personal.contains(Kind(name: event.type, version: draft.version)) else {
+            throw Problem("personal-data", status: 422)(
+                "'\(event.type)' holds personal data, which is sealed for its subject by the module that publishes it: send it to an endpoint of that module"
+            )
+        }
         guard let known = versions[event.type] else {
             if acceptsUndeclared { return }
             throw Problem.unknownType(

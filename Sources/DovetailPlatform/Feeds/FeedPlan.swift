@@ -1,6 +1,7 @@
 import DovetailContracts
 import DovetailEvents
 import DovetailModules
+import DovetailPrivacy
 
 /// Which events of which other nodes a node needs: what its modules listen to, and modules elsewhere publish.
 struct FeedPlan {
@@ -37,6 +38,17 @@ struct FeedPlan {
         }
     }
 
+    /// The topic of subjects that are forgotten, on whichever node, if this one may keep personal data: its contracts hold some, it listens to events that do, or a module
+    /// of it listens to the topic.
+    private func forgetting(_ node: PlatformConfiguration.Node, _ wanted: [TopicPattern]) -> [TopicPattern] {
+        let topic = PrivacyEvents().subjectForgotten.name
+        let holds =
+            !catalog.personalContracts(of: node.modules).isEmpty
+            || catalog.personalEvents.contains { name in wanted.contains { $0.matches(name) } }
+            || wanted.contains { $0.matches(topic) }
+        return holds ? [TopicPattern(topic)] : []
+    }
+
     /// The modules whose contracts publish events of a topic.
     func publishers(of topic: TopicPattern) -> [String] {
         catalog.looked.filter { $0.parts.contracts.flatMap(\.events).contains { topic.matches($0.name) } }.map(\.name)
@@ -45,8 +57,10 @@ struct FeedPlan {
     /// The topics that a node has to get from each other node, by the nodes' names.
     func topics(for node: PlatformConfiguration.Node) -> [(node: PlatformConfiguration.Node, topics: [TopicPattern])] {
         let wanted = listeners.filter { node.modules.contains($0.module) }.map(\.topic)
+        let forgetting = forgetting(node, wanted)
         return configuration.nodes.filter { $0.name != node.name }.compactMap { other in
             let there = Set(wanted).filter { topic in publishers(of: topic).contains { other.modules.contains($0) } }
+                .union(forgetting)
             return there.isEmpty ? nil : (other, there.sorted { $0.description < $1.description })
         }
     }

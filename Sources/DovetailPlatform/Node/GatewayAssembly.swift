@@ -38,6 +38,8 @@ struct GatewayAssembly {
             case .split(let shares):
                 let weights = Dictionary(shares.map { ($0.upstream, $0.weight) }) { first, _ in first }
                 routes.append(try compile(route, id: route.id, to: .split(weights)))
+            case .versions(let versions):
+                routes += try compile(route, versions)
             case .redirect(let redirect):
                 routes.append(
                     try compile(
@@ -81,6 +83,11 @@ struct GatewayAssembly {
             timeouts: .init(head: limits.headerTimeout, idle: limits.idleTimeout, drain: limits.drainTimeout),
             cors: gateway.cors?.compiled, nodeToken: configuration.security.nodeToken?.revealed)
         compiled.cacheBytes = limits.cache
+        compiled.load = LoadLimits(
+            maximumConnections: limits.connections, maximumInFlight: limits.inFlight, maximumLoopLag: limits.loopLag)
+        compiled.proxyProtocol = gateway.proxyProtocol.compactMap(AddressRange.init)
+        compiled.trustedProxies = gateway.trustedProxies.compactMap(AddressRange.init)
+        compiled.sendsForwarded = gateway.forwarded
         compiled.tls = gateway.tls.map { tls in
             ListenerTLS(
                 certificates: tls.certificates.map { $0.compiled(in: folder) },
@@ -107,6 +114,35 @@ struct GatewayAssembly {
             maximumBodyBytes: route.maxBody ?? gateway.limits.maxBody)
         route.addRules(to: &compiled)
         return compiled
+    }
+
+    /// A route for each version, and one for requests that say none.
+    private func compile(
+        _ route: PlatformConfiguration.Route, _ versions: PlatformConfiguration.Versions
+    ) throws -> [DovetailGateway.Route] {
+        try versions.versions.flatMap { version -> [DovetailGateway.Route] in
+            func compiled(_ id: String) throws -> DovetailGateway.Route {
+                var compiled = try compile(route, id: id, to: .http(version.upstream))
+                if let deprecation = version.deprecation { compiled.deprecation = deprecation.compiled }
+                return compiled
+            }
+            var said = try compiled("\(route.id) version \(version.name)")
+            var unsaid = try compiled("\(route.id) version \(version.name) by default")
+            switch versions.by {
+            case .header(let name):
+                said.conditions.append(RouteCondition(.header(name), version.name))
+                unsaid.conditions.append(.absent(.header(name)))
+            case .path:
+                let prefix = "/v\(version.name)"
+                said.path = try PathPattern(prefix + route.path)
+                switch said.rewrite {
+                case .none: said.rewrite = .stripPrefix(prefix)
+                case .stripPrefix(let more): said.rewrite = .stripPrefix(prefix + more)
+                case .template: break
+                }
+            }
+            return version.name == versions.standard ? [said, unsaid] : [said]
+        }
     }
 
     private func compile(
@@ -146,6 +182,10 @@ extension PlatformConfiguration.Route {
                 staleIfError: cache.staleIfError, maximumBodyBytes: cache.maxBody)
         }
         route.allowsWebSocket = webSocket
+        route.maximumInFlight = maxInFlight?.compiled
+        route.isEssential = essential
+        route.mirror = mirror?.compiled
+        route.deprecation = deprecation?.compiled
         route.requestHeaders = requestHeaders?.compiled
         route.responseHeaders = responseHeaders?.compiled
     }

@@ -31,6 +31,11 @@ struct GatewayDifference {
                             separator: ", ")
                 }
             }
+            let traffic = [old, new].map {
+                $0?.upstreams.first { $0.name == name }.map(GatewayDifference.traffic) ?? []
+            }
+            let changes = zip(traffic[0], traffic[1]).filter { $0.1 != $1.1 }.map { "\($0.0) \($0.1) → \($1.1)" }
+            if !changes.isEmpty { lines.append("~ upstream \(name): \(changes.joined(separator: "; "))") }
             guard servers[0] != servers[1] else { continue }
             lines.append("~ upstream \(name): \(servers[0] ?? "none") → \(servers[1] ?? "none")")
         }
@@ -74,6 +79,10 @@ struct GatewayDifference {
                     ("to", destination(route)), ("rewrite", "\(route.rewrite)"),
                     ("rateLimit", route.rateLimit.map { "\($0.limit) by \($0.by)" } ?? "none"),
                     ("timeout", route.timeout.map { "\($0)" } ?? "none"), ("maxBody", "\(route.maximumBodyBytes)"),
+                    ("maxInFlight", route.maximumInFlight.map { "\($0.maximum)" } ?? "none"),
+                    ("mirror", route.mirror.map { "\($0.upstream) \($0.share)" } ?? "none"),
+                    ("deprecation", route.deprecation.map { "\($0)" } ?? "none"),
+                    ("essential", "\(route.isEssential)"),
                     ("cache", route.cache.map { "\($0)" } ?? "none"),
                     ("requestHeaders", edits(route.requestHeaders)),
                     ("responseHeaders", edits(route.responseHeaders)),
@@ -81,6 +90,15 @@ struct GatewayDifference {
                 ])
         }
         return faces
+    }
+
+    private static func traffic(_ upstream: Upstream) -> [(String, String)] {
+        [
+            ("maxInFlight", upstream.maximumInFlight.map { "\($0.maximum)" } ?? "none"),
+            ("adaptiveLimit", upstream.adaptiveInFlight.map { $0.isEnforced ? "on" : "observed" } ?? "none"),
+            ("hedge", upstream.hedge.map { "after \($0.after)" } ?? "none"),
+            ("slowStart", upstream.slowStart.map { "\($0)" } ?? "none"),
+        ]
     }
 
     private static func edits(_ edits: HeaderEdits?) -> String {

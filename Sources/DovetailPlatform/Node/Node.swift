@@ -6,6 +6,7 @@ import DovetailGateway
 import DovetailHTTP
 import DovetailModules
 import DovetailObservability
+import DovetailPrivacy
 import DovetailResilience
 import DovetailSagas
 import Foundation
@@ -38,6 +39,7 @@ package struct Node: Sendable {
     let scheduler: EventScheduler
     let sagaWakeUps: SagaWakeUps
     let retention: Retention
+    let privacy: Privacy
     /// Who needs events besides the durable subscriptions that the log knows itself.
     let holds: @Sendable () async throws -> [RetentionHold]
     let feeds: [EventFeed]
@@ -61,9 +63,13 @@ package struct Node: Sendable {
             )
         }
         let catalog = ModuleCatalog(modules)
-        let store = try await Store.open(placement.store, in: options.folder, patience: options.patience)
+        let store = try await Store.open(
+            placement.store, privacy: configuration.privacy, in: options.folder, patience: options.patience)
         do {
+            let privacy = Privacy(store.keys, log: store.log)
+            try await privacy.prepare()
             let commands = CommandExecutor(log: store.log)
+            store.keys.onForgetting { _ in commands.dropStates() }
             let policies = CallPolicies(configuration)
             let table = Late<EndpointTable>()
             let directory = CalleeDirectory(
@@ -105,7 +111,7 @@ package struct Node: Sendable {
             let feed = Module.feed(of: store.log, marks: marks)
             let fellows = ModuleRuntime(
                 module: feed.name, parts: feed.parts, log: store.log, views: store.log, commands: commands)
-            let served = try EndpointTable(runtimes + [fellows], nodeToken: token)
+            let served = try EndpointTable(runtimes + [fellows], nodeToken: token, vault: store.keys)
             table.value = served
             let gateway = try configuration.gateway.flatMap { gateway in
                 gateway.node == name
@@ -114,6 +120,8 @@ package struct Node: Sendable {
                         folder: options.folder, recorder: telemetry.gatewayRecorder
                     ).make() : nil
             }
+            // What it keeps of answers may say what is to be forgotten.
+            if let gateway { store.keys.onForgetting { _ in gateway.clearCache() } }
             let feeds = FeedPlan(configuration: configuration, catalog: catalog).topics(for: placement).map {
                 other, topics in
                 let topics = topics.map(\.description)
@@ -131,7 +139,8 @@ package struct Node: Sendable {
             }
             return Node(
                 name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes, bus: bus,
-                scheduler: scheduler, sagaWakeUps: sagaWakeUps, retention: retention, holds: holds, feeds: feeds,
+                scheduler: scheduler, sagaWakeUps: sagaWakeUps, retention: retention, privacy: privacy,
+                holds: holds, feeds: feeds,
                 table: served,
                 telemetry: telemetry,
                 policies: policies,
@@ -160,6 +169,7 @@ package struct Node: Sendable {
         services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
         services.append(UntilShutdown(scheduler))
         services.append(UntilShutdown(retention))
+        services.append(UntilShutdown(privacy))
         if let webhooks { services.append(webhooks) }
         services.append(bus)
         services += feeds.map { UntilShutdown($0) }
@@ -172,7 +182,7 @@ package struct Node: Sendable {
         let group = ServiceGroup(
             services: services, gracefulShutdownSignals: signals, logger: Logger(label: "dovetail.node"))
         do {
-            try await group.run()
+            try await PersonalData.$vault.withValue(store.keys) { try await group.run() }
         } catch {
             await store.close()
             throw error

@@ -197,6 +197,13 @@ extension GatewayMetrics {
                     .init(labels: [(label, $0.key)], value: Double($0.value))
                 })
         }
+        func gauges(_ name: String, _ help: String, _ values: [String: Int]) -> PrometheusFamily {
+            PrometheusFamily(
+                name: name, help: help, kind: .gauge,
+                samples: values.sorted { $0.key < $1.key }.map {
+                    .init(labels: [("upstream", $0.key)], value: Double($0.value))
+                })
+        }
         return [
             PrometheusFamily(
                 name: "dovetail_gateway_requests_total", help: "Requests, by route and class of status.",
@@ -212,6 +219,26 @@ extension GatewayMetrics {
             byName("dovetail_gateway_retries_total", "Attempts after a request's first.", "upstream", retries),
             byName(
                 "dovetail_gateway_circuit_openings_total", "Circuit breakers that opened.", "upstream", breakerOpenings),
+            byName("dovetail_gateway_mirrored_total", "Requests that were copied.", "upstream", mirrored),
+            byName(
+                "dovetail_gateway_unmirrored_total", "Requests too large to be copied, or too many.", "upstream",
+                unmirrored),
+            byName("dovetail_gateway_hedges_total", "Second attempts because of a slow server.", "upstream", hedges),
+            byName("dovetail_gateway_hedges_won_total", "Second attempts that were first.", "upstream", hedgesWon),
+            byName(
+                "dovetail_gateway_hedges_refused_total", "Second attempts beyond the budget.", "upstream", hedgesRefused
+            ),
+            gauges("dovetail_gateway_upstream_in_flight", "Requests in flight, where they are limited.", inFlight),
+            gauges("dovetail_gateway_upstream_in_flight_limit", "The limit as it stands.", inFlightLimits),
+            byName(
+                "dovetail_gateway_would_refuse_total", "Requests beyond an adaptive limit that is only observed.",
+                "upstream", wouldRefuse),
+            PrometheusFamily(
+                name: "dovetail_gateway_connections_refused_total", help: "Connections beyond the limit.",
+                kind: .counter, samples: [.init(value: Double(refusedConnections))]),
+            PrometheusFamily(
+                name: "dovetail_gateway_loop_lag_seconds", help: "How late the latest event loop is.", kind: .gauge,
+                samples: [.init(value: loopLag)]),
             PrometheusFamily(
                 name: "dovetail_gateway_cache_hits_total", help: "Requests answered from the cache.", kind: .counter,
                 samples: [.init(value: Double(cacheHits))]),

@@ -1,6 +1,7 @@
 import DovetailCore
 import DovetailEvents
 import DovetailMemory
+import DovetailPrivacy
 import DovetailSQLite
 
 /// What a node keeps, whichever engine keeps it.
@@ -10,11 +11,12 @@ enum Store: Sendable {
 
     /// Opens the store; waits up to `patience` while another process has it.
     static func open(
-        _ configuration: PlatformConfiguration.Store, in folder: String, patience: Duration
+        _ configuration: PlatformConfiguration.Store, privacy: PlatformConfiguration.Privacy, in folder: String,
+        patience: Duration
     ) async throws -> Store {
         let deadline = MonotonicTime.now + patience
         while true {
-            do { return try open(configuration, in: folder) } catch let error as LogError
+            do { return try open(configuration, privacy, in: folder) } catch let error as LogError
                 where error.code == .locked && MonotonicTime.now < deadline
             {
                 try await Task.sleep(for: .milliseconds(50))
@@ -22,12 +24,16 @@ enum Store: Sendable {
         }
     }
 
-    private static func open(_ configuration: PlatformConfiguration.Store, in folder: String) throws -> Store {
+    private static func open(
+        _ configuration: PlatformConfiguration.Store, _ privacy: PlatformConfiguration.Privacy, in folder: String
+    ) throws -> Store {
         switch configuration.engine {
         case .memory: return .memory(try MemoryStore())
         case .sqlite:
             var options = SQLiteStore.Options()
             options.durability = configuration.durability == .full ? .disk : .operatingSystem
+            options.masterKey = privacy.masterKey
+            options.previousMasterKeys = [privacy.previousMasterKey].compactMap { $0 }
             return .sqlite(
                 try SQLiteStore.open(resolve(configuration.path ?? "data/main.db", in: folder), options: options))
         }
@@ -37,6 +43,14 @@ enum Store: Sendable {
         switch self {
         case .sqlite(let store): store.log
         case .memory(let store): store.log
+        }
+    }
+
+    /// The keys of personal data.
+    var keys: KeyRing {
+        switch self {
+        case .sqlite(let store): store.keys
+        case .memory(let store): store.keys
         }
     }
 

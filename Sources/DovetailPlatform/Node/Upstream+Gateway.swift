@@ -17,6 +17,11 @@ extension PlatformConfiguration.Upstream {
                 path: check.path, statuses: check.statuses, interval: check.interval, timeout: check.timeout,
                 healthyAfter: check.healthyAfter, unhealthyAfter: check.unhealthyAfter)
         }
+        upstream.maximumInFlight = maxInFlight?.compiled
+        upstream.adaptiveInFlight = adaptiveLimit?.compiled
+        upstream.hedge = hedgeAfter.map { HedgePolicy(after: $0) }
+        upstream.slowStart = slowStart
+        upstream.resolveInterval = resolveInterval == .zero ? nil : resolveInterval
         if self.servers.contains(where: \.url.isSecure) {
             upstream.tls = UpstreamTLS(
                 serverName: tls?.serverName, authorities: tls?.authorities.map { resolve($0, in: folder) },

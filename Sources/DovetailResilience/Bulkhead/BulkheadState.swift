@@ -14,6 +14,8 @@ public struct BulkheadState: Sendable {
 
     /// How many places and turns there are.
     public let policy: BulkheadPolicy
+    /// How many places there are at present: the policy's, unless it was resized.
+    public private(set) var places: Int
     /// How many calls have a place.
     public private(set) var active = 0
     private var queue: [UInt64] = []
@@ -21,6 +23,7 @@ public struct BulkheadState: Sendable {
     /// A bulkhead with nobody in it.
     public init(policy: BulkheadPolicy) {
         self.policy = policy
+        places = max(policy.maximumConcurrentCalls, 1)
     }
 
     /// How many calls wait for a place.
@@ -28,7 +31,7 @@ public struct BulkheadState: Sendable {
 
     /// What a call that asked now would get.
     public var prospect: Entry {
-        if active < max(policy.maximumConcurrentCalls, 1) { return .admitted }
+        if active < places { return .admitted }
         return queue.count < policy.maximumQueuedCalls ? .queued : .full
     }
 
@@ -45,11 +48,21 @@ public struct BulkheadState: Sendable {
 
     /// A call gives its place back. Returns who has it now, if somebody waited.
     public mutating func leave() -> UInt64? {
-        if queue.isEmpty {
+        if queue.isEmpty || active > places {
             active -= 1
             return nil
         }
         return queue.removeFirst()
+    }
+
+    /// Changes how many places there are. Those that have one keep it; returns who has one now of those that waited.
+    public mutating func resize(to places: Int) -> [UInt64] {
+        self.places = max(places, 1)
+        let free = min(max(self.places - active, 0), queue.count)
+        let admitted = Array(queue.prefix(free))
+        queue.removeFirst(free)
+        active += free
+        return admitted
     }
 
     /// The caller `id` stops waiting. False if it does not wait (any more).

@@ -1,3 +1,4 @@
+import DovetailContracts
 import DovetailCore
 import DovetailEvents
 import Foundation
@@ -23,7 +24,8 @@ final class SQLiteDatabase: Database {
     }
 
     func snapshot<Value: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> Value) async throws -> Value {
-        try await readers.read { try $0.snapshot(body) }
+        let body = PersonalData.carried(body)
+        return try await readers.read { try $0.snapshot(body) }
     }
 
     func close() async {

@@ -1,5 +1,6 @@
 import DovetailCore
 import DovetailEvents
+import DovetailPrivacy
 import Foundation
 import Synchronization
 
@@ -22,6 +23,12 @@ public final class SQLiteStore: Sendable {
         public var ballastBytes: Int
         /// Threads that read the log.
         public var readers: Int
+        /// What locks the keys of personal data; nil: they lie in their file as they are.
+        public var masterKey: MasterKey?
+        /// What may have locked them before: they are locked anew then.
+        public var previousMasterKeys: [MasterKey] = []
+        /// Makes durable what a commit rests on.
+        var beforeCommit: (@Sendable () throws -> Void)?
         /// The pages that the database may have: a full disk, for tests.
         package var maximumPages: Int?
 
@@ -41,6 +48,9 @@ public final class SQLiteStore: Sendable {
 
     /// The log.
     public let log: any EventLog
+    /// The keys of personal data, in a file beside the log's: `<log>.keys`, made with the first of them. Backups do not hold it.
+    public let keys: KeyRing
+    private let keyStore: SQLiteKeyStore
     private let database: SQLiteDatabase
     private let path: String
     private let folder: String
@@ -61,7 +71,6 @@ public final class SQLiteStore: Sendable {
         let file = URL(fileURLWithPath: path)
         self.path = file.path
         folder = file.deletingLastPathComponent().path
-        self.options = options
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         } catch {
@@ -73,6 +82,12 @@ public final class SQLiteStore: Sendable {
         let ballast = Ballast(path: file.path + ".ballast", bytes: options.ballastBytes)
         // Without room for it the store still opens: what it holds can be read, and the first commit says what is wrong.
         _ = ballast.restore()
+        keyStore = try SQLiteKeyStore(path: file.path + ".keys")
+        let keys = try KeyRing(keyStore, master: options.masterKey, previous: options.previousMasterKeys)
+        self.keys = keys
+        var options = options
+        options.beforeCommit = { try keys.flush() }
+        self.options = options
         let settings = Writer.Settings(
             path: file.path, durability: options.durability, isLog: true, options: options, ballast: ballast)
         database = try SQLiteDatabase(settings, readers: max(1, options.readers))
@@ -138,6 +153,14 @@ public final class SQLiteStore: Sendable {
         return try await onThread("dovetail-backup") { try Backup.take(of: path, into: folder, progress: progress) }
     }
 
+    /// Copies the keys of personal data, as they are at this moment, into a new file at `path`, for the disaster in which their own is lost.
+    ///
+    /// Who is forgotten later is not in it: the log tells, and a store that is opened with the copy forgets them before it serves. Keep it apart from the log's backups. Throws ``LogError``.
+    public func backUpKeys(to path: String) async throws {
+        let keyStore = keyStore
+        try await onThread("dovetail-keys") { try keyStore.copy(to: path) }
+    }
+
     /// Makes a store at `path` of a backup. Its log begins a new life: positions of before the restore are refused from now on, not mistaken for others.
     ///
     /// Read models that are in the backup go on from it. Throws ``LogError``: `readOnly` if there is a store already, `unreadable` if the folder is no backup.
@@ -156,6 +179,7 @@ public final class SQLiteStore: Sendable {
         guard isFirst else { return }
         for views in opened.withLock({ Array($0.values) }) { await views.close() }
         await database.close()
+        keyStore.close()
         lock.release()
     }
 }

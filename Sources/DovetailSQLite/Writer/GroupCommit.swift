@@ -45,6 +45,7 @@ final class GroupCommit {
     private let condition: ConditionCell
     private let times: CommitTimes
     private let subject: String
+    private let beforeCommit: (() throws -> Void)?
     private let runner: ClosureRunner
     private let begin: SQLiteStatement
     private let commitStatement: SQLiteStatement
@@ -53,8 +54,10 @@ final class GroupCommit {
     private var longLabels: Set<String> = []
 
     init(
-        _ connection: SQLiteConnection, log: LogWriter?, head: Watermark, condition: ConditionCell, times: CommitTimes
+        _ connection: SQLiteConnection, log: LogWriter?, head: Watermark, condition: ConditionCell, times: CommitTimes,
+        beforeCommit: (() throws -> Void)?
     ) throws {
+        self.beforeCommit = beforeCommit
         self.connection = connection
         self.times = times
         self.log = log
@@ -213,6 +216,13 @@ final class GroupCommit {
     /// Commits, publishes the head, resumes the waiters: in this order, so that who resumes finds what it wrote.
     private func commit(_ entries: [Entry], mark: LogWriter.Mark?) -> Condition {
         let started = MonotonicTime.now
+        do { try beforeCommit?() } catch {
+            // What the group rests on did not last: nothing of it is written.
+            if let mark { log?.rollBack(to: mark) }
+            end()
+            for entry in entries { entry.request.fail(error) }
+            return .sound
+        }
         do {
             try log?.flush()
             try commitStatement.run()

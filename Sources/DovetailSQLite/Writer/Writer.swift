@@ -1,3 +1,4 @@
+import DovetailContracts
 import DovetailCore
 import DovetailEvents
 import Foundation
@@ -96,7 +97,7 @@ final class Writer: Sendable {
     func transaction<Value: Sendable>(
         _ label: String, as role: TransactionRole, _ body: @escaping @Sendable (Transaction) throws -> Value
     ) async throws -> Value {
-        let work = Work(label, role: role, context: CallContext.current, body: body)
+        let work = Work(label, role: role, context: CallContext.current, body: PersonalData.carried(body))
         try await put(.closure(work))
         return try await withTaskCancellationHandler {
             try await work.ticket.value
@@ -139,7 +140,9 @@ final class WriterCore {
             let log = settings.isLog ? try LogWriter(connection, durability: settings.durability) : nil
             identity = log?.identity
             head.advance(to: log?.position ?? 0)
-            group = try GroupCommit(connection, log: log, head: head, condition: condition, times: times)
+            group = try GroupCommit(
+                connection, log: log, head: head, condition: condition, times: times,
+                beforeCommit: settings.options.beforeCommit)
             if let pages = settings.options.maximumPages { try connection.run("PRAGMA max_page_count = \(pages)") }
         } catch let failure as SQLiteFailure {
             throw failure.error(settings.path)

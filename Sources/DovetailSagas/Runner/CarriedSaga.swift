@@ -14,6 +14,8 @@ struct CarriedSaga<State: Wire> {
     /// The steps that are being carried out.
     private(set) var inFlight: Set<String> = []
     private var isWoken = true
+    /// How many had been forgotten when the state was read.
+    private var forgettings = PersonalData.vault?.forgettings
 
     /// The instance as it was found; `isInterrupted` if this owner was in the middle of it before, and could not write what came of that.
     init(_ found: SagaRecord, _ worker: SagaWorker<State>, epoch: Int, isInterrupted: Bool) {
@@ -88,6 +90,11 @@ struct CarriedSaga<State: Wire> {
     mutating func written(_ record: SagaRecord, hasMessage: Bool) {
         self.record = record
         isWoken = hasMessage
+        // What a step has just learnt of somebody who is forgotten by now is not for the next one.
+        let now = PersonalData.vault?.forgettings
+        guard now != forgettings, state != nil else { return }
+        forgettings = now
+        state = try? JSON.decode(State.self, from: Array(record.state.utf8))
     }
 
     private func commit(

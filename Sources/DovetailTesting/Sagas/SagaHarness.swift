@@ -3,6 +3,7 @@ import DovetailContracts
 import DovetailCore
 import DovetailEvents
 import DovetailMemory
+import DovetailPrivacy
 import DovetailSagas
 import Foundation
 
@@ -22,6 +23,8 @@ public final class SagaHarness {
     public let log: any EventLog
     /// What carries out commands on it.
     public let commands: CommandExecutor
+    /// The keys of personal data.
+    public let keys: KeyRing
     /// How many commits there were.
     public private(set) var commits = 0
 
@@ -40,7 +43,9 @@ public final class SagaHarness {
     private init(crash: (commit: Int, moment: SagaMoment)?) async throws {
         self.crash = crash
         clock = ManualClock()
-        log = try MemoryStore().log
+        let store = try MemoryStore()
+        log = store.log
+        keys = store.keys
         commands = CommandExecutor(log: log)
         journal = SagaJournal(log: log)
         time = .by(clock, from: Date(timeIntervalSince1970: 1_700_000_000))
@@ -70,12 +75,18 @@ public final class SagaHarness {
 
     /// Publishes events.
     public func publish(_ events: NewEvent...) async throws {
-        let drafts = try events.map { try EventDraft($0, source: "test", context: nil) }
+        let drafts = try PersonalData.$vault.withValue(keys) {
+            try events.map { try EventDraft($0, source: "test", context: nil) }
+        }
         _ = try await log.publish(drafts)
     }
 
     /// Runs until all instances have ended, or wait for what does not come by itself; timers take no time. With `duration` it stops at the first timer beyond it.
     public func run(for duration: Duration? = nil) async throws {
+        try await PersonalData.$vault.withValue(keys) { try await carryOn(for: duration) }
+    }
+
+    private func carryOn(for duration: Duration?) async throws {
         let end = duration.map { now.addingTimeInterval($0.inSeconds) }
         while true {
             do {
@@ -113,7 +124,8 @@ public final class SagaHarness {
 
     /// Gives an instance a signal; seen at the next ``run(for:)``.
     public func signal(_ id: UniqueID, _ name: String, _ value: some Wire) async throws {
-        try await journal.signal(id, name, try JSON.encode(value), now: now)
+        let data = try PersonalData.$vault.withValue(keys) { try JSON.encode(value) }
+        try await journal.signal(id, name, data, now: now)
     }
 
     private struct Crash: Error {}

@@ -2,6 +2,7 @@ import DovetailCQRS
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
+import DovetailPrivacy
 import Foundation
 
 /// A test of an aggregate's decisions: given what has happened, when something is asked for, then this follows.
@@ -43,6 +44,12 @@ public struct Scenario<State: Wire>: Sendable {
 
     /// Takes a decision on the state that the given events add up to. Throws what keeps that state from being made.
     public func when(_ decide: (State) throws -> [NewEvent]) throws -> ScenarioOutcome<State> {
+        // Personal data is sealed and opened as in a log, with keys that nobody keeps.
+        let vault = try PersonalData.vault ?? KeyRing(MemoryKeyStore())
+        return try PersonalData.$vault.withValue(vault) { try outcome(of: decide) }
+    }
+
+    private func outcome(of decide: (State) throws -> [NewEvent]) throws -> ScenarioOutcome<State> {
         var state = aggregate.initial
         var version: Int64 = 0
         for given in given { version = try apply(given, to: &state, at: version) }
@@ -125,7 +132,7 @@ public struct ScenarioOutcome<State: Wire>: Sendable {
     private func described(_ events: [NewEvent]) throws -> String {
         if events.isEmpty { return "no events" }
         return try events.map { event in
-            let value = try JSON.decode(JSONValue.self, from: JSON.encode(event.payload))
+            let value = try JSON.decode(JSONValue.self, from: JSON.encode(event.payload, personal: .described))
             let payload = String(decoding: try JSON.encode(value.sorted), as: UTF8.self)
             return "\(event.name) v\(event.version) of '\(event.key)': \(payload)"
         }.joined(separator: "; ")

@@ -165,6 +165,11 @@ struct ConfigurationChecks {
             if case .authenticator(let name) = route.authentication {
                 checkName(name, isAmong: authenticators, what: "authenticator", at: path.key("authentication"))
             }
+            if let mirror = route.mirror {
+                checkName(
+                    mirror.upstream, isAmong: names(at: top.key("upstreams")), what: "upstream",
+                    at: path.key("mirror").key("upstream"))
+            }
             switch route.target {
             case .upstream(let name):
                 checkName(name, isAmong: names(at: top.key("upstreams")), what: "upstream", at: path.key("upstream"))
@@ -176,6 +181,13 @@ struct ConfigurationChecks {
                     report(
                         "no upstream is named \(quoted(share.upstream))\(hint ?? "")",
                         at: path.key("split").key(share.upstream))
+                }
+                checkIsReached(index, route, &taken, in: gateway, at: path)
+            case .versions(let versions):
+                for version in versions.versions {
+                    checkName(
+                        version.upstream, isAmong: names(at: top.key("upstreams")), what: "upstream",
+                        at: path.key("versions").key("of").key(version.name).key("upstream"))
                 }
                 checkIsReached(index, route, &taken, in: gateway, at: path)
             case .redirect: checkIsReached(index, route, &taken, in: gateway, at: path)

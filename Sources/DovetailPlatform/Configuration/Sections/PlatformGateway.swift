@@ -7,6 +7,12 @@ extension PlatformConfiguration {
         public let listen: ListenAddress
         /// How it speaks TLS; nil: it does not.
         public let tls: GatewayTLS?
+        /// Load balancers in front that tell the client's address by the PROXY protocol.
+        public let proxyProtocol: [String]
+        /// Proxies in front whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+        public let trustedProxies: [String]
+        /// Whether upstreams get `Forwarded` beside `X-Forwarded-*`.
+        public let forwarded: Bool
         /// The ways to find out who calls, by name.
         public let authentication: [String: Authenticator]
         /// What browsers of other origins may do; nil: nothing.
@@ -62,6 +68,12 @@ extension PlatformConfiguration {
         public let maxBody: Int
         /// How much memory kept answers may take in all; 64 MiB by default.
         public let cache: Int
+        /// The most client connections; nil: without a limit.
+        public let connections: Int?
+        /// The most requests in flight in all; nil: without a limit.
+        public let inFlight: Int?
+        /// How late an event loop may be before it takes no more requests on; nil: as late as it gets.
+        public let loopLag: Duration?
         /// How long a connection may stay open without a request; 75 s by default.
         public let idleTimeout: Duration
         /// How long a client may take to send a request's head; 10 s by default.
@@ -78,6 +90,20 @@ extension PlatformConfiguration.Gateway {
         tls = section.optional(
             "tls", .section("TLS settings", PlatformConfiguration.GatewayTLS.init),
             "TLS at the gateway's door: 1.2 and 1.3, HTTP/2 where the client can.")
+        proxyProtocol =
+            section.optional(
+                "proxyProtocol",
+                .section("{ from: [10.0.0.0/8] }") { section in
+                    section.required(
+                        "from", .list(of: .addressRange, atLeast: 1, orSingle: true),
+                        "Addresses of the load balancers, whose connections have to begin with its header.")
+                }, "Load balancers in front that tell the client's address by the PROXY protocol, version 1 or 2.")
+            ?? []
+        trustedProxies = section.collection(
+            "trustedProxies", .list(of: .addressRange, orSingle: true),
+            "Proxies in front whose X-Forwarded-For and X-Forwarded-Proto are believed; none unless given.")
+        forwarded = section.value(
+            "forwarded", .flag, default: "false", "Whether upstreams get Forwarded (RFC 7239) beside X-Forwarded-*.")
         let authenticators = section.collection(
             "authentication", .named("authenticators by name") { _ in .authenticator },
             "The ways to find out who calls, by name.")
@@ -140,6 +166,12 @@ extension PlatformConfiguration.Limits {
             "The largest request body, unless a route says otherwise; more is answered 413.")
         cache = section.value(
             "cache", .byteCount(0...1 << 40), default: "64MiB", "How much memory kept answers may take in all.")
+        connections = section.optional(
+            "connections", .integer(1...10_000_000), "The most client connections; those beyond are closed.")
+        inFlight = section.optional(
+            "inFlight", .integer(1...10_000_000), "The most requests in flight in all; more are answered 503.")
+        loopLag = section.optional(
+            "loopLag", .duration, "How late an event loop may be before it answers requests with 503.")
         idleTimeout = section.value(
             "idleTimeout", .duration, default: "75s", "How long a connection may stay open without a request.")
         headerTimeout = section.value(

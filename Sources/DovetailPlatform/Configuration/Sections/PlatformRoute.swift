@@ -12,6 +12,8 @@ extension PlatformConfiguration {
             case upstream(String)
             /// To one of several upstreams, drawn by their weights.
             case split([Share])
+            /// To the upstream of the version that it asks for.
+            case versions(Versions)
             /// Nowhere: the caller is told another place.
             case redirect(Redirect)
         }
@@ -114,6 +116,15 @@ extension PlatformConfiguration {
         /// The largest request body in bytes; nil: the gateway's limit.
         public let maxBody: Int?
 
+        /// The most requests in flight by it; nil: without a limit.
+        public let maxInFlight: InFlight?
+        /// Whether it is answered even while the gateway has more to do than it takes on.
+        public let essential: Bool
+        /// Where copies of its requests go; nil: nowhere.
+        public let mirror: Mirror?
+        /// What its answers say of its end; nil: nothing.
+        public let deprecation: Deprecation?
+
         /// How a path is changed on its way to an upstream.
         public enum Rewrite: Sendable, Hashable {
             /// The prefix is cut off.
@@ -153,12 +164,17 @@ extension PlatformConfiguration.Route {
             "Upstreams that requests are drawn to by weight.")
         let redirect = section.optional(
             "redirect", .section("a redirect", Redirect.init), "Another place that callers are told of.")
-        section.exactlyOne(of: "contract", "upstream", "split", "redirect")
+        let versions = section.optional(
+            "versions", .section("versions: { by: …, default: …, of: … }", PlatformConfiguration.Versions.init),
+            "The versions of what is there, each with its upstream.")
+        section.exactlyOne(of: "contract", "upstream", "split", "redirect", "versions")
         target =
-            contract.map(Target.contract) ?? split.map { .split($0.map { Share(upstream: $0.name, weight: $0.value) }) }
+            versions.map(Target.versions) ?? contract.map(Target.contract) ?? split.map {
+                .split($0.map { Share(upstream: $0.name, weight: $0.value) })
+            }
             ?? redirect.map(Target.redirect) ?? .upstream(upstream ?? "")
         path = section.required(
-            "path", .routePath, "The prefix of a contract's endpoints, or the pattern of an upstream's paths.")
+            "path", .routePattern, "The prefix of a contract's endpoints, or the pattern of an upstream's paths.")
         host = section.optional("host", .hostName, "The Host that the route answers to; every one unless given.")
         methods = section.collection(
             "methods", .list(of: .method, orSingle: true), "The methods; all, or those of the contract, unless given.")
@@ -199,6 +215,23 @@ extension PlatformConfiguration.Route {
             "webSocket", .flag, default: "false", "Whether clients may make WebSockets of their connections.")
         cache = section.optional(
             "cache", .section("a cache section", Cache.init), "Which answers are kept at the gateway.")
+        maxInFlight = section.optional(
+            "maxInFlight", .inFlight, "The most requests in flight; those beyond are answered 503, or wait.")
+        essential = section.value(
+            "essential", .flag, default: "false", "Whether it is answered even while the gateway sheds load.")
+        mirror = section.optional(
+            "mirror", .section("{ upstream: …, share: … }", PlatformConfiguration.Mirror.init),
+            "A second upstream that gets copies of requests, and whose answers nobody sees.")
+        deprecation = PlatformConfiguration.Deprecation(among: section)
+        if path.hasPrefix("~") {
+            do { _ = try PathPattern(path) } catch { section.report("\(error)", key: "path") }
+            if case .versions(let versions) = target, versions.by == .path {
+                section.report("with an expression for a path, versions are told by a header", key: "path")
+            }
+        }
+        if mirror != nil {
+            if case .redirect = target { section.report("nothing goes anywhere that could be copied", key: "mirror") }
+        }
         if isOpen, !scopes.isEmpty {
             section.report("scopes need a caller, and the route's authentication is none", key: "scopes")
         }
@@ -209,7 +242,7 @@ extension PlatformConfiguration.Route {
             section.report(
                 "the paths of a contract's endpoints are known; only an upstream's are rewritten", key: "rewrite")
         }
-        if contract != nil, path.contains("*") || path.contains("{") {
+        if contract != nil, path.contains("*") || path.contains("{") || path.hasPrefix("~") {
             section.report("with a contract the path is a plain prefix such as /api", key: "path")
         }
         if case .stripPrefix(let prefix)? = rewrite, !PlatformConfiguration.Route.isPrefix(prefix, of: path) {

@@ -1,3 +1,5 @@
+import DovetailGateway
+
 extension PlatformConfiguration {
     /// A service outside of the platform that routes lead to.
     public struct Upstream: Sendable, Hashable {
@@ -101,6 +103,16 @@ extension PlatformConfiguration {
         public let connections: Int
         /// How many requests an event loop lets wait for a connection; 1024 by default, then 503.
         public let waiting: Int
+        /// The most requests in flight to it, over all event loops; nil: without a limit.
+        public let maxInFlight: InFlight?
+        /// A limit on requests in flight that is found by how long answers take; nil: none.
+        public let adaptiveLimit: AdaptiveLimit?
+        /// How long a read's first server has before a second one is asked too; nil: for ever.
+        public let hedgeAfter: Duration?
+        /// How long a server that is new or well again takes to get its whole share; nil: no time.
+        public let slowStart: Duration?
+        /// How often the names of servers are resolved anew; 30 s by default; zero: when a connection is made.
+        public let resolveInterval: Duration
         /// How long an unused connection is kept; 50 s by default. Shorter than the server's own, or it closes under a request.
         public let idleTimeout: Duration
     }
@@ -138,6 +150,26 @@ extension PlatformConfiguration.Upstream {
         idleTimeout = section.value(
             "idleTimeout", .duration, default: "50s",
             "How long an unused connection is kept; shorter than the server's own.")
+        maxInFlight = section.optional(
+            "maxInFlight", .inFlight,
+            "The most requests in flight to it, over all event loops; those beyond are answered 503, or wait.")
+        adaptiveLimit = section.optional(
+            "adaptiveLimit", .section("an adaptive limit", PlatformConfiguration.AdaptiveLimit.init),
+            "A limit on requests in flight that is found by how long answers take.")
+        hedgeAfter = section.optional(
+            "hedge",
+            .section("{ after: 50ms }") { section in
+                section.required("after", .duration, "How long the first server has for its answer to begin.")
+            }, "When a read is asked of a second server too, because the first one is slow; within the retries' budget."
+        )
+        slowStart = section.optional(
+            "slowStart", .duration, "How long a server that is new or well again takes to get its whole share.")
+        resolveInterval = section.value(
+            "resolve", .duration(orZero: true), default: "30s",
+            "How often the names of servers are resolved anew; 0s for when a connection is made.")
+        if hedgeAfter != nil, servers.count == 1, servers.allSatisfy({ AddressRange($0.url.host) != nil }) {
+            section.report("a second attempt needs a second server", key: "hedge")
+        }
         if loadBalancing != .consistentHash, section.has("hashBy") {
             section.report("only loadBalancing: consistent-hash asks for a key", key: "hashBy")
         }

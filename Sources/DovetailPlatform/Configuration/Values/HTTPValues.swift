@@ -70,19 +70,26 @@ extension ConfigurationType where Value == String {
     /// A route's path: `/api`, `/files/{name}`, `/legacy/**`.
     static var routePath: ConfigurationType {
         text("a path such as /api, /files/{name} or /legacy/**", pattern: "^/[!-~]*$", example: "/") { text in
-            guard text.hasPrefix("/"), !text.contains("//"), !text.contains("?"), !text.contains("#"),
-                text.utf8.allSatisfy({ (33...126).contains($0) })
-            else { return nil }
-            let segments = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
-            for (index, segment) in segments.enumerated() where segment.contains(where: { "*{}".contains($0) }) {
-                let isParameter =
-                    segment.hasPrefix("{") && segment.hasSuffix("}")
-                    && ConfigurationName.isValid(String(segment.dropFirst().dropLast()))
-                guard isParameter || (segment == "**" && index == segments.count - 1) else { return nil }
-            }
-            let mixes = segments.last == "**" && segments.contains { $0.hasPrefix("{") }
-            return mixes || segments.contains(".") || segments.contains("..") ? nil : text
+            RoutePath.isValid(text) ? text : nil
         }
+    }
+}
+
+/// A route's path that is no expression.
+enum RoutePath {
+    static func isValid(_ text: String) -> Bool {
+        guard text.hasPrefix("/"), !text.contains("//"), !text.contains("?"), !text.contains("#"),
+            text.utf8.allSatisfy({ (33...126).contains($0) })
+        else { return false }
+        let segments = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        for (index, segment) in segments.enumerated() where segment.contains(where: { "*{}".contains($0) }) {
+            let isParameter =
+                segment.hasPrefix("{") && segment.hasSuffix("}")
+                && ConfigurationName.isValid(String(segment.dropFirst().dropLast()))
+            guard isParameter || (segment == "**" && index == segments.count - 1) else { return false }
+        }
+        let mixes = segments.last == "**" && segments.contains { $0.hasPrefix("{") }
+        return !mixes && !segments.contains(".") && !segments.contains("..")
     }
 }
 
