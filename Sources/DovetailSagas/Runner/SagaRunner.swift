@@ -52,7 +52,8 @@ final class SagaRunner<State: Wire>: SagaService {
         arrivals = SagaArrivals(limit: 4 * concurrency)
         guard !intakes.isEmpty else { return }
         let reader = EffectivelyOnceReader(
-            "saga \(saga.name)", from: log, into: log, types: Set(intakes.keys), batch: 256
+            "saga \(saga.name)", from: log, into: log, types: Set(intakes.keys).union(SagaIntervention.topics),
+            batch: 256
         ) { [weak self] event in
             self?.effect(of: event) ?? { _ in throw CancellationError() }
         }
@@ -109,8 +110,11 @@ final class SagaRunner<State: Wire>: SagaService {
     }
 
     private func effect(of event: StoredEvent) -> EffectivelyOnceReader.Effect {
-        guard let intake = intakes[event.type] else { return { _ in } }
         let (now, position) = (clock.now(), event.position.number)
+        guard let intake = intakes[event.type] else {
+            // An operator has asked for something, by whatever way: it stands in the journal.
+            return { [arrivals] _ in arrivals.note(position, started: nil, isMessage: true) }
+        }
         let arrival = Result { try intake.arrival(event, now: now) }
         return { [weak self] transaction in
             guard let self else { throw CancellationError() }
