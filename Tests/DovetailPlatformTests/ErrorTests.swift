@@ -69,7 +69,7 @@ import Testing
         section("gatway: {}", "1: unknown key \"gatway\"; did you mean 'gateway'?"),
         section(
             "zebra: {}",
-            "1: unknown key \"zebra\"; expected one of admin, calls, events, gateway, nodes, platform, policies, privacy, security, telemetry, upstreams, version"
+            "1: unknown key \"zebra\"; expected one of admin, calls, events, gateway, nodes, platform, policies, privacy, sagas, security, telemetry, upstreams, version"
         ),
         section("gateway: []", "10: gateway: expected a gateway section, found a list"),
         section("gateway: { node: other }", "18: gateway.node: no node is named \"other\""),

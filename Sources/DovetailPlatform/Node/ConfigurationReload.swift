@@ -93,7 +93,7 @@ extension PlatformConfiguration {
             ("platform", platform == next.platform), ("nodes", nodes == next.nodes), ("calls", calls == next.calls),
             ("admin", admin == next.admin), ("telemetry", telemetry == next.telemetry),
             ("security", security == next.security), ("events", events == next.events),
-            ("privacy", privacy == next.privacy),
+            ("privacy", privacy == next.privacy), ("sagas", sagas == next.sagas),
             ("gateway.node", gateway?.node == next.gateway?.node),
             ("gateway.listen", gateway?.listen == next.gateway?.listen),
         ]

@@ -85,7 +85,7 @@ package struct Node: Sendable {
                 let runtime = ModuleRuntime(
                     module: module.name, parts: module.assemble(in: environment), log: store.log,
                     views: try store.views(module: module.name), commands: commands, scheduler: scheduler,
-                    sagas: sagaWakeUps)
+                    sagas: sagaWakeUps, keepEndedSagas: configuration.sagas.keepEnded)
                 if let finding = runtime.parts.contracts.flatMap(\.findings).first(where: { $0.severity == .error }) {
                     throw PlatformError("\(finding.place): \(finding.message)")
                 }
@@ -106,12 +106,7 @@ package struct Node: Sendable {
             let marks = FeedMarks(log: store.log)
             try await marks.prepare()
             let holds: @Sendable () async throws -> [RetentionHold] = { [runtimes] in
-                let views = runtimes.flatMap { runtime in
-                    runtime.readModel.status.map {
-                        RetentionHold(name: "the read model '\($0.name)' of \(runtime.module)", done: $0.status.scanned)
-                    }
-                }
-                return try await views + bus.holds + marks.holds()
+                try await runtimes.flatMap(\.holds) + bus.holds + marks.holds()
             }
             let retention = Retention(log: store.log, rules: placement.store.retention, holds: holds)
             let feed = Module.feed(of: store.log, marks: marks)
