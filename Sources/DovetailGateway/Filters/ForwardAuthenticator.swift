@@ -128,30 +128,30 @@ final class ForwardAuthenticator {
             "GET \(settings.target) HTTP/1.1\r\nhost: \(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)\r\n"
         )
         exchange.headBytes.withUnsafeReadableBytes { bytes in
-            output.writeStaticString("x-correlation-id: ")
+            output.writeLiteral("x-correlation-id: ")
             exchange.writeCorrelationID(into: &output, bytes)
-            output.writeStaticString("\r\ntraceparent: ")
+            output.writeLiteral("\r\ntraceparent: ")
             output.writeTraceparent(exchange.trace)
-            output.writeStaticString("\r\n")
+            output.writeLiteral("\r\n")
             forEachCredential(of: exchange, bytes) { name, value in
                 output.writeBytes(name)
-                output.writeStaticString(": ")
+                output.writeLiteral(": ")
                 output.writeBytes(value)
-                output.writeStaticString("\r\n")
+                output.writeLiteral("\r\n")
             }
-            forwarding.writeStaticString("x-forwarded-method: ")
-            forwarding.writeStaticString(exchange.head.method.name)
-            forwarding.writeStaticString("\r\nx-forwarded-uri: ")
-            forwarding.writeBytes(bytes[exchange.head.path])
+            forwarding.writeLiteral("x-forwarded-method: ")
+            forwarding.writeLiteral(exchange.head.method.name)
+            forwarding.writeLiteral("\r\nx-forwarded-uri: ")
+            forwarding.writeRaw(bytes[exchange.head.path])
             if let query = exchange.head.query {
                 forwarding.writeInteger(UInt8(0x3F))
-                forwarding.writeBytes(bytes[query])
+                forwarding.writeRaw(bytes[query])
             }
-            forwarding.writeStaticString("\r\nx-forwarded-host: ")
-            forwarding.writeBytes(bytes[exchange.head.host])
-            forwarding.writeStaticString("\r\n")
+            forwarding.writeLiteral("\r\nx-forwarded-host: ")
+            forwarding.writeRaw(bytes[exchange.head.host])
+            forwarding.writeLiteral("\r\n")
         }
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
         origin.forwarding = Array(forwarding.readableBytesView)
         return output
     }

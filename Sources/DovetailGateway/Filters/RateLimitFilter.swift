@@ -101,14 +101,14 @@ extension Exchange {
     /// Writes `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) where a limit decided.
     func writeRateLimitFields(into output: inout ByteBuffer) {
         guard let report = limitReport else { return }
-        output.writeStaticString("ratelimit-policy: ")
+        output.writeLiteral("ratelimit-policy: ")
         output.writeBytes(report.limit.policy)
-        output.writeStaticString("\r\nratelimit: ")
-        output.writeStaticString(report.limit.name)
-        output.writeStaticString(";r=")
+        output.writeLiteral("\r\nratelimit: ")
+        output.writeLiteral(report.limit.name)
+        output.writeLiteral(";r=")
         output.writeDecimal(report.decision.remaining)
-        output.writeStaticString(";t=")
+        output.writeLiteral(";t=")
         output.writeDecimal(Int((report.decision.resetAfter.wholeNanoseconds + 999_999_999) / 1_000_000_000))
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
     }
 }

@@ -116,8 +116,8 @@ final class HTTP2Stream: ChannelDuplexHandler {
             bytes.writeString("connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: \(key)\r\n")
         }
         isChunked = !frame.endStream && !hasLength && !wantsTunnel
-        if isChunked { bytes.writeStaticString("transfer-encoding: chunked\r\n") }
-        bytes.writeStaticString("\r\n")
+        if isChunked { bytes.writeLiteral("transfer-encoding: chunked\r\n") }
+        bytes.writeLiteral("\r\n")
         return bytes
     }
 

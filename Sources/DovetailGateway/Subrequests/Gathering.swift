@@ -70,7 +70,7 @@ final class Gathering {
                 RequestOrigin(.aggregate, of: exchange), AnswerBudget(plan.maximumAnswerBytes),
                 targets.map { target in
                     var bytes = exchange.beginSubrequest(.get, target: target.text(captures: captures, query: query))
-                    bytes.writeStaticString("\r\n")
+                    bytes.writeLiteral("\r\n")
                     return .success((.get, bytes))
                 })
         }
@@ -87,16 +87,16 @@ final class Gathering {
             request.method, target: request.target, replaced: Set(request.fields.map(\.name)))
         for (name, value) in request.fields {
             bytes.writeBytes(name)
-            bytes.writeStaticString(": ")
+            bytes.writeLiteral(": ")
             bytes.writeBytes(value)
-            bytes.writeStaticString("\r\n")
+            bytes.writeLiteral("\r\n")
         }
         if !request.body.isEmpty || !request.method.isSafe {
-            bytes.writeStaticString("content-length: ")
+            bytes.writeLiteral("content-length: ")
             bytes.writeDecimal(request.body.count)
-            bytes.writeStaticString("\r\n")
+            bytes.writeLiteral("\r\n")
         }
-        bytes.writeStaticString("\r\n")
+        bytes.writeLiteral("\r\n")
         bytes.writeBytes(request.body)
         return (request.method, bytes)
     }

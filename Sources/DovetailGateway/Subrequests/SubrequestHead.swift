@@ -9,24 +9,24 @@ extension Exchange {
     func beginSubrequest(_ method: Method, target: [UInt8], replaced: Set<[UInt8]> = []) -> ByteBuffer {
         var output = ByteBuffer()
         output.reserveCapacity(headBytes.readableBytes + 256)
-        output.writeStaticString(method.name)
+        output.writeLiteral(method.name)
         output.writeInteger(UInt8(0x20))
         output.writeBytes(target)
         headBytes.withUnsafeReadableBytes { bytes in
-            output.writeStaticString(" HTTP/1.1\r\nhost: ")
-            if head.host.isEmpty { output.writeStaticString("localhost") } else { output.writeBytes(bytes[head.host]) }
-            output.writeStaticString("\r\nx-correlation-id: ")
+            output.writeLiteral(" HTTP/1.1\r\nhost: ")
+            if head.host.isEmpty { output.writeLiteral("localhost") } else { output.writeBytes(bytes[head.host]) }
+            output.writeLiteral("\r\nx-correlation-id: ")
             writeCorrelationID(into: &output, bytes)
-            output.writeStaticString("\r\ntraceparent: ")
+            output.writeLiteral("\r\ntraceparent: ")
             output.writeTraceparent(trace)
-            output.writeStaticString("\r\n")
+            output.writeLiteral("\r\n")
             for field in fields where Exchange.isInherited(field, bytes) {
                 if head.nominatesFields, bytes.connectionNominates(field.name, in: fields) { continue }
                 if !replaced.isEmpty, replaced.contains(bytes[field.name].map(lowercased)) { continue }
                 output.writeBytes(bytes[field.name])
-                output.writeStaticString(": ")
+                output.writeLiteral(": ")
                 output.writeBytes(bytes[field.value])
-                output.writeStaticString("\r\n")
+                output.writeLiteral("\r\n")
             }
         }
         return output
