@@ -249,7 +249,7 @@ def disk_fdatasync(where):
 class Results:
     """Figures by case, subject, metric and round."""
 
-    UNITS = {"rate": "/s", "cpu_us": "us", "p50_ms": "ms", "p99_ms": "ms", "rss_mb": "MB"}
+    UNITS = {"rate": "/s", "cpu_us": "us", "p50_ms": "ms", "p99_ms": "ms", "rss_mb": "MB", "instructions": "/request"}
 
     def __init__(self, notes):
         self.notes = notes
@@ -287,6 +287,9 @@ class Results:
             "cpu", "p99"]
         if not any(self.notes.values()):
             header.remove("durable by")
+        counts = any("instructions" in metrics for metrics in self.figures.values())
+        if counts:
+            header.append("instructions")
         rows = [header]
         for (case, subject), metrics in self.figures.items():
             def median(metric, form):
@@ -301,7 +304,8 @@ class Results:
                 row.append(self.notes.get(subject, ""))
             rows.append(row + [
                 median("rate", ",.0f"), median("cpu_us", ".1f"), median("p50_ms", ".2f"), median("p99_ms", ".2f"),
-                median("rss_mb", ".0f"), times("rate"), times("cpu_us"), times("p99_ms")])
+                median("rss_mb", ".0f"), times("rate"), times("cpu_us"), times("p99_ms"),
+                *([median("instructions", ",.0f")] if counts else [])])
         widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
         text = header.index("rate /s")
         for number, row in enumerate(rows):

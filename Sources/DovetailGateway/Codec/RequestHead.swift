@@ -80,14 +80,12 @@ struct RequestHead {
             let scheme = target.startsIgnoringCase("http://") ? 7 : target.startsIgnoringCase("https://") ? 8 : 0
             guard scheme > 0 else { throw .bad("the request target is no path and no http address") }
             pathStart = start + scheme
-            while pathStart < end, bytes[pathStart] != 0x2F {
-                guard ByteClass.host.contains(bytes[pathStart]) else {
-                    throw .bad("the target's authority is malformed")
-                }
-                pathStart += 1
-            }
+            while pathStart < end, bytes[pathStart] != 0x2F { pathStart += 1 }
             guard pathStart > start + scheme, pathStart < end else { throw .bad("the target has no host or no path") }
             host = ByteRange(start + scheme, pathStart)
+            guard UnsafeRawBufferPointer(bytes)[host].isHostAndPort else {
+                throw .bad("the target's authority is malformed")
+            }
             targetHasAuthority = true
         }
         var pathEnd = pathStart
@@ -111,7 +109,7 @@ struct RequestHead {
             case .host:
                 hosts += 1
                 if !targetHasAuthority { host = field.value }
-                for byte in bytes[field.value] where !ByteClass.host.contains(byte) { throw .bad("Host is malformed") }
+                guard bytes[field.value].isHostAndPort else { throw .bad("Host is malformed") }
             case .contentLength: try framingFields.contentLength(bytes[field.value])
             case .transferEncoding: try framingFields.transferEncoding(bytes[field.value])
             case .connection:
@@ -154,6 +152,15 @@ struct RequestHead {
 }
 
 extension UnsafeRawBufferPointer {
+    /// Whether these bytes are a name or an address, with or without a port (RFC 9110 7.2), or nothing at all.
+    fileprivate var isHostAndPort: Bool {
+        guard allSatisfy(ByteClass.host.contains) else { return false }
+        // The colons of an IPv6 address stand in brackets.
+        let name = first == 0x5B ? lastIndex(of: 0x5D).map { $0 + 1 } : firstIndex(of: 0x3A) ?? count
+        guard let name, name < count else { return name != nil }
+        return self[name] == 0x3A && self[(name + 1)...].allSatisfy { (0x30...0x39).contains($0) }
+    }
+
     /// Whether a `Connection` field in `fields` names `name` as a field of this hop only.
     func connectionNominates(_ name: ByteRange, in fields: [HeaderField]) -> Bool {
         let name = self[name]
