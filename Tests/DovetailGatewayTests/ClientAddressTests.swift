@@ -22,7 +22,8 @@ private let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
             "PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n", "PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n",
             "PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n", "PROXY TCP4  1.2.3.4 1.2.3.4 1 2\r\n",
             "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n", "PROXY TCP5 1.2.3.4 1.2.3.4 1 2\r\n",
-            "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n", "proxy UNKNOWN\r\n", "PROXY \r\n", "\r\n\r\nGET",
+            "PROXY TCP4 1.2.3.4\u{0}x 1.2.3.4 1 2\r\n", "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n", "proxy UNKNOWN\r\n",
+            "PROXY \r\n", "\r\n\r\nGET",
             "PROXY UNKNOWN " + String(repeating: "x", count: 200) + "\r\n",
         ] {
             #expect(header(wrong) == .malformed, "\(wrong)")

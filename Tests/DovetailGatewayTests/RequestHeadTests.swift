@@ -72,6 +72,7 @@ struct RequestHeadTests {
         ("GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: [::1]:x\r\n\r\n", 400),
         ("GET http://oth:er/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),

@@ -70,6 +70,8 @@ struct RouterTests {
         ]
         #expect(find(.get, "/x", host: "a.example", in: routes).0 == .route(0))
         #expect(find(.get, "/x", host: "A.Example:8080", in: routes).0 == .route(0))
+        #expect(find(.get, "/x", host: "a.example.", in: routes).0 == .route(0))
+        #expect(find(.get, "/x", host: "a.example.:8080", in: routes).0 == .route(0))
         #expect(find(.get, "/x", host: "b.example", in: routes).0 == .route(1))
         #expect(find(.get, "/y", host: "a.example", in: routes).0 == .route(2))
     }

@@ -57,7 +57,7 @@ def haproxy(folder, port, upstream, mode, certificate):
     (folder / "haproxy.cfg").write_text(f"""
         global
             nbthread 1
-            maxconn 16384
+            maxconn 8192
         defaults
             mode http
             timeout connect 1s

