@@ -1,5 +1,5 @@
 # The two commands: `make demo` and `make test`. Each does all its set-up itself.
-.PHONY: demo test setup format check clean
+.PHONY: demo test release setup format check clean
 
 ORDERS ?= 300
 CONFIGURATION ?= debug
@@ -19,6 +19,10 @@ test:
 	@scripts/build --build-tests
 	@swift test --skip-build --no-parallel --skip IntegrationTests
 	@swift test --skip-build --filter IntegrationTests
+
+# The program as it is deployed: .build/release/dovetail.
+release: setup
+	@scripts/build -c release --product dovetail
 
 setup:
 	@scripts/setup

@@ -4,7 +4,8 @@ import DovetailGateway
 import DovetailResilience
 import ServiceLifecycle
 
-/// The gateway alone, for measuring: `gateway-bench --listen PORT --upstream PORT [--routes N] [--loops N] [--secret TEXT]`.
+/// The gateway alone, for measuring: `gateway-bench --listen PORT --upstream PORT [--routes N] [--loops N] [--secret TEXT]
+/// [--certificate FILE --key FILE]`.
 ///
 /// With a secret every request needs a token of it and counts towards a rate limit, and what is told of each request is
 /// built as an access log would have it. `scripts/bench/gateway` runs it beside its peers.
@@ -34,10 +35,11 @@ struct GatewayBench {
                     authentication: options.authentication, rateLimit: options.rateLimit, destination: .http("backend"))
             )
         }
-        let configuration = GatewayConfiguration(
+        var configuration = GatewayConfiguration(
             listen: .init(port: options.listen), routes: routes,
             upstreams: [Upstream(name: "backend", servers: [.init(host: "127.0.0.1", port: options.upstream)])],
             authenticators: options.authenticators)
+        configuration.tls = options.tls
         let records = RecordSum()
         var tell: (@Sendable (RequestRecord) -> Void)?
         if options.secret != nil { tell = { records.add($0) } }

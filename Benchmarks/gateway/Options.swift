@@ -11,6 +11,9 @@ struct Options: Sendable {
     var loops = 1
     /// What tokens are signed with; nil for a gateway that asks for none.
     var secret: String?
+    /// PEM files for a gateway that speaks TLS.
+    var certificate: String?
+    var key: String?
 
     init(_ arguments: [String]) throws(UsageError) {
         var rest = arguments.dropFirst()
@@ -22,6 +25,8 @@ struct Options: Sendable {
             case "--routes": routes = try Options.number(value, of: option)
             case "--loops": loops = try Options.number(value, of: option)
             case "--secret": secret = value
+            case "--certificate": certificate = value
+            case "--key": key = value
             default: throw UsageError(reason: "there is no option \(option)")
             }
         }
@@ -32,6 +37,11 @@ struct Options: Sendable {
             throw UsageError(reason: "\(option) is a number above zero, not \(text)")
         }
         return number
+    }
+
+    var tls: ListenerTLS? {
+        guard let certificate, let key else { return nil }
+        return ListenerTLS(certificates: [.init(chain: certificate, key: key)])
     }
 
     var authentication: Route.Authentication { secret == nil ? .none : .named("bench") }

@@ -1,5 +1,7 @@
 -- For wrk: a token from a file (one a line) with each request, if there is a file; the figures as one JSON object.
 local tokens = {}
+-- Milliseconds between an answer and the next request on its connection, on average; at once where nothing is said.
+local pause = tonumber(os.getenv("PAUSE") or "")
 local at = 0
 
 function init(arguments)
@@ -13,6 +15,10 @@ function request()
     if #tokens == 0 then return wrk.format() end
     at = at % #tokens + 1
     return tokens[at]
+end
+
+if pause then
+    function delay() return math.floor(math.random() * 2 * pause + 0.5) end
 end
 
 function done(summary, latency)

@@ -8,6 +8,7 @@ struct AccountsAPI: Contract {
     let withdraw = Endpoint.post("/accounts/{account}/withdrawals", Move.self, returns: Receipt.self)
         .idempotent().fails(overdrawn)
     let balance = Endpoint.get("/accounts/{account}", ByAccount.self, returns: Balance.self)
+    let watch = Endpoint.get("/accounts/{account}/changes", ByAccount.self, streams: Balance.self)
 
     let moved = Event("account.moved", MovedV1.self, key: \.account)
         .upcast(to: MovedV2.self, key: \.account) { MovedV2(account: $0.account, cents: $0.euros * 100) }
@@ -22,7 +23,7 @@ struct AccountsAPI: Contract {
     }
     struct Receipt: Wire { var version: Int64 }
     struct ByAccount: Wire { var account: String, at: Date? }
-    struct Balance: Wire { var account: String, cents: Int }
+    struct Balance: Wire, Equatable { var account: String, cents: Int }
 
     struct MovedV1: Wire { var account: String, euros: Int }
     struct MovedV2: Wire { var account: String, cents: Int }
@@ -100,6 +101,15 @@ let accounts = Module("accounts", provides: AccountsAPI()) { accounts in
         return try await context.one(
             AccountsAPI.Balance.self, "SELECT account, cents FROM balances WHERE account = \(query.account)",
             or: Problem("no-such-account", status: 404))
+    }
+    // The balance, and again whenever it has changed: a line of the answer each time.
+    accounts.handle(\.watch) { query, context in
+        AnswerStream(
+            context.changes {
+                try $0.row(
+                    AccountsAPI.Balance.self, "SELECT account, cents FROM balances WHERE account = \(query.account)")
+                    ?? .init(account: query.account, cents: 0)
+            })
     }
 }
 

@@ -93,6 +93,18 @@ func insurance(_ insurer: any Company) -> Saga<Trip> {
         }
 }
 
+/// One plane has one seat 12A: sagas that want it come one after the other, until it is booked or given back.
+func seatOf(_ airline: any Company) -> Saga<Trip> {
+    Saga("seat", startedBy: TripsAPI().requested) { Trip($0) }
+        .lock("seat", resource: "seat", key: { "12A \($0.departure)" }, within: .seconds(60))
+        .step("book flight", into: \.flight) { trip, saga in
+            try await airline.book(trip.tripID, key: saga.idempotencyKey)
+        } undo: { trip, saga in
+            try await airline.cancel(trip.tripID, key: saga.idempotencyKey)
+        }
+        .release("seat")
+}
+
 /// The saga in a test: what becomes of it is the same, wherever its node dies.
 func rehearseTrip(_ companies: @Sendable () -> (airline: any Company, booked: @Sendable () -> [String])) async throws {
     try await SagaHarness.crashingAtEveryCommit { harness in

@@ -25,6 +25,7 @@ final class MemoryEvents {
     private var streams: [String: Stream] = [:]
     private var indices: [UniqueID: Int] = [:]
     private var lastTime = Date.distantPast
+    private var truncated: [UniqueID: TruncatedEvent] = [:]
     /// When streams that were deleted or restored since the last mark had been deleted before.
     private var deletions: [String: Date?] = [:]
 
@@ -133,12 +134,17 @@ final class MemoryEvents {
         }
         let count = Int(truncation.through - truncation.after)
         for index in stream.indices.prefix(count) {
-            if let event = events[index] { indices[event.id] = nil }
+            if let event = events[index] {
+                indices[event.id] = nil
+                truncated[event.id] = TruncatedEvent(event)
+            }
             events[index] = nil
         }
         streams[truncation.stream]?.indices.removeFirst(count)
         streams[truncation.stream]?.truncated = truncation.through
     }
+
+    func truncatedEvent(id: UniqueID) -> TruncatedEvent? { truncated[id] }
 
     func event(id: UniqueID) -> StoredEvent? {
         indices[id].flatMap { events[$0] }

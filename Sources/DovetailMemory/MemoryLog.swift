@@ -52,6 +52,10 @@ final class MemoryLog: EventLog {
         state.withLock { $0.events.event(id: id) }
     }
 
+    func truncatedEvent(id: UniqueID) async throws -> TruncatedEvent? {
+        state.withLock { $0.events.truncatedEvent(id: id) }
+    }
+
     func reclaim(
         _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?
     ) async throws -> Reclaimed {

@@ -271,6 +271,7 @@ import Testing
         }
 
         func event(id: UniqueID) async throws -> StoredEvent? { try await log.event(id: id) }
+        func truncatedEvent(id: UniqueID) async throws -> TruncatedEvent? { try await log.truncatedEvent(id: id) }
 
         func reclaim(
             _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?

@@ -68,6 +68,22 @@ import Testing
         await #expect(throws: Account.Refused(balance: 0)) { try await other.move(1) }
     }
 
+    @Test("A key whose command's events were truncated has its effect once all the same, and is held to its input")
+    func truncatedKey() async throws {
+        func move(_ input: String) async throws -> CommandOutcome {
+            try await executor.execute(
+                Account.aggregate, "a", key: CommandKey("first", input: input), source: "bank", context: nil
+            ) { try $0.move(7) }
+        }
+        let first = try await move("7")
+        try await executor.move(1)
+        try await log.truncate(Account.aggregate.stream("a"), through: 1)
+        let again = try await move("7")
+        #expect(again.wasDuplicate && again.position == first.position && again.version == 1)
+        #expect(log.head == 2)
+        await #expect(throws: Problem.keyReused) { _ = try await move("8") }
+    }
+
     @Test("A refusal that rests on an append which fails is decided again")
     func refusalBehindFailure() async throws {
         let failing = FailingLog(log)

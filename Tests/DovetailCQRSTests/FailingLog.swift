@@ -53,6 +53,7 @@ final class FailingLog: EventLog {
         try await base.stream(name, after: version, limit: limit)
     }
     func event(id: UniqueID) async throws -> StoredEvent? { try await base.event(id: id) }
+    func truncatedEvent(id: UniqueID) async throws -> TruncatedEvent? { try await base.truncatedEvent(id: id) }
     func reclaim(_ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?)
         async throws -> Reclaimed
     {

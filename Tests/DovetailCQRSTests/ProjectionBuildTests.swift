@@ -360,6 +360,66 @@ import Testing
         }
     }
 
+    @Test("A table that is called as something in another's statement leaves that as it is")
+    func innocentWords() {
+        let names = TableNames(["status": "status__2", "date": "date__2", "totals": "totals__2"])
+        for text in [
+            "SELECT status, date(placed_at) FROM orders WHERE status = ? ORDER BY status, date",
+            "SELECT o.status FROM orders o JOIN lines l ON l.status = o.status GROUP BY status",
+            "INSERT INTO orders (id, status) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET status = excluded.status",
+            "UPDATE orders SET status = ?, date = max(date, ?) WHERE status IN ('a', 'b')",
+            "SELECT sum(cents) totals FROM orders", "SELECT totals.n FROM (SELECT count(*) AS n FROM orders) AS totals",
+            "WITH totals AS (SELECT count(*) AS n FROM orders) SELECT n FROM totals",
+            "WITH RECURSIVE totals (n) AS (SELECT 1 UNION SELECT n + 1 FROM totals) SELECT totals.n FROM totals",
+            "SELECT extract(year FROM date), trim('x' FROM status) FROM orders",
+            "SELECT 1 FROM orders WHERE status IS DISTINCT FROM date",
+            "CREATE TABLE orders (id TEXT, status TEXT, date TEXT)", "CREATE INDEX i ON orders (status, date)",
+        ] {
+            #expect(names.renamed(SQL(stringLiteral: text)).text == text)
+        }
+    }
+
+    @Test("A statement's tables are found wherever a table can be named")
+    func everyTable() {
+        let names = TableNames(["t": "t2", "u": "u2"])
+        for (text, expected) in [
+            ("SELECT * FROM t, u WHERE t.a = u.a", "SELECT * FROM \"t2\", \"u2\" WHERE \"t2\".a = \"u2\".a"),
+            (
+                "SELECT t.* FROM t LEFT JOIN u ON u.a = t.a",
+                "SELECT \"t2\".* FROM \"t2\" LEFT JOIN \"u2\" ON \"u2\".a = \"t2\".a"
+            ),
+            ("SELECT * FROM (t JOIN u USING (a))", "SELECT * FROM (\"t2\" JOIN \"u2\" USING (a))"),
+            ("SELECT t.a FROM x AS t, u", "SELECT t.a FROM x AS t, \"u2\""),
+            ("SELECT (SELECT max(a) FROM u) FROM t x", "SELECT (SELECT max(a) FROM \"u2\") FROM \"t2\" x"),
+            ("INSERT OR REPLACE INTO t SELECT * FROM u", "INSERT OR REPLACE INTO \"t2\" SELECT * FROM \"u2\""),
+            ("UPDATE OR IGNORE t SET a = u.a FROM u", "UPDATE OR IGNORE \"t2\" SET a = \"u2\".a FROM \"u2\""),
+            (
+                "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = t.a + excluded.a",
+                "INSERT INTO \"t2\" (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = \"t2\".a + excluded.a"
+            ),
+            ("DELETE FROM t WHERE a IN u", "DELETE FROM \"t2\" WHERE a IN \"u2\""),
+            (
+                "CREATE TABLE IF NOT EXISTS t (a REFERENCES u (a)); CREATE INDEX u ON t (a)",
+                "CREATE TABLE IF NOT EXISTS \"t2\" (a REFERENCES \"u2\" (a)); CREATE INDEX \"u2\" ON \"t2\" (a)"
+            ),
+            (
+                "CREATE TRIGGER u AFTER UPDATE OF a ON t BEGIN UPDATE t SET b = 1; DELETE FROM t; END",
+                "CREATE TRIGGER \"u2\" AFTER UPDATE OF a ON \"t2\" BEGIN UPDATE \"t2\" SET b = 1; DELETE FROM \"t2\"; END"
+            ),
+            ("DROP INDEX IF EXISTS u; DROP TABLE t", "DROP INDEX IF EXISTS \"u2\"; DROP TABLE \"t2\""),
+            (
+                "SELECT bm25(t) FROM t WHERE t MATCH ?; INSERT INTO t (t) VALUES ('rebuild')",
+                "SELECT bm25(\"t2\") FROM \"t2\" WHERE \"t2\" MATCH ?; INSERT INTO \"t2\" (\"t2\") VALUES ('rebuild')"
+            ),
+            (
+                "SELECT a FROM t UNION SELECT a FROM u ORDER BY a",
+                "SELECT a FROM \"t2\" UNION SELECT a FROM \"u2\" ORDER BY a"
+            ),
+        ] {
+            #expect(names.renamed(SQL(stringLiteral: text)).text == expected)
+        }
+    }
+
     @Test("A statement's names are replaced where they are tables, and nowhere else")
     func names() {
         let names = TableNames(["orders": "orders__2", "by_user": "by_user__2"])

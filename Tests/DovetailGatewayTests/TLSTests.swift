@@ -110,6 +110,40 @@ import Testing
         await backend.stop()
     }
 
+    @Test(arguments: ["--http1.1", "--http2"])
+    func aNameInTheCertificateIsThePrincipal(_ version: String) async throws {
+        let backend = try await Backend { _ in [.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")] }
+        var configuration = try secured(backend, [["a.test"]])
+        configuration.tls?.clientAuthorities = certificates.authority
+        configuration.tls?.isClientCertificateOptional = true
+        configuration.routes.append(
+            Route(
+                id: "partners", path: try PathPattern("/partners"), authentication: .named("certificates"),
+                scopes: ["read"], destination: .http("u")))
+        configuration.authenticators["certificates"] = .certificates([
+            .init(subject: "acme", certificateName: "client.acme.test", scopes: ["read"])
+        ])
+        let known = try certificates.issue("known", for: ["other.test", "client.acme.test"])
+        let unknown = try certificates.issue("unknown", for: ["client.other.test"])
+        try await withGateway(configuration) { gateway in
+            func status(_ path: String, _ certificate: (chain: String, key: String)?) async throws -> String {
+                let identity = certificate.map { ["--cert", $0.chain, "--key", $0.key] } ?? []
+                return try await ask(
+                    gateway, "a.test", path, [version, "-o", "/dev/null", "-w", "%{http_code}"] + identity
+                )
+                .output
+            }
+            let statuses = [
+                try await status("/partners", known), try await status("/partners", unknown),
+                try await status("/partners", nil), try await status("/x", nil),
+            ]
+            #expect(statuses == ["200", "401", "401", "200"])
+            await gateway.finished.wait(for: 4)
+            #expect(gateway.finished.all.compactMap(\.principal) == ["acme"])
+        }
+        await backend.stop()
+    }
+
     @Test func withoutAClientCertificateOfTheAuthorityNobodyIsLetIn() async throws {
         let backend = try await echo()
         var configuration = try secured(backend, [["a.test"]])

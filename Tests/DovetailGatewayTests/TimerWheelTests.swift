@@ -24,6 +24,7 @@ struct TimerWheelTests {
             }
             now += Int64(random.next() % 60_000_000)
             for timer in wheel.advance(to: now) {
+                timer.fire()
                 guard let time = dueAt.removeValue(forKey: ObjectIdentifier(timer)) else {
                     Issue.record("fired twice, or after it was cancelled")
                     continue
@@ -44,7 +45,48 @@ struct TimerWheelTests {
         wheel.schedule(timer, at: 50_000_000)
         wheel.schedule(timer, at: 500_000_000)
         #expect(wheel.advance(to: 100_000_000).isEmpty)
-        #expect(wheel.advance(to: 510_000_000).count == 1)
+        let due = wheel.advance(to: 510_000_000)
+        #expect(due.count == 1)
+        due.first?.fire()
         #expect(!timer.isScheduled)
+        #expect(wheel.count == 0)
+        wheel.schedule(timer, at: 9_000_000_000)
+        wheel.schedule(timer, at: 800_000_000)
+        #expect(wheel.advance(to: 810_000_000).count == 1, "an earlier time counts at once")
+    }
+
+    @Test func aTimerThatIsDisarmedDoesNotFireAndCanBeSetAgain() {
+        var wheel = TimerWheel(now: 0)
+        let timer = WheelTimer()
+        wheel.schedule(timer, at: 50_000_000)
+        wheel.disarm(timer)
+        #expect(!timer.isScheduled)
+        wheel.schedule(timer, at: 70_000_000)
+        wheel.disarm(timer)
+        #expect(wheel.advance(to: 100_000_000).isEmpty)
+        #expect(wheel.count == 0)
+        wheel.schedule(timer, at: 150_000_000)
+        #expect(wheel.advance(to: 160_000_000).count == 1)
+    }
+
+    /// What one timer does as it fires may be the end of another that fires at the same time.
+    @Test func aTimerThatIsCancelledOrMovedByAnotherDoesNotFire() {
+        var wheel = TimerWheel(now: 0)
+        var fired = 0
+        let timers = (0..<3).map { _ in WheelTimer() }
+        for timer in timers {
+            timer.onFire = { fired += 1 }
+            wheel.schedule(timer, at: 50_000_000)
+        }
+        let due = wheel.advance(to: 60_000_000)
+        #expect(due.count == 3)
+        due[0].fire()
+        wheel.cancel(due[1])
+        wheel.schedule(due[2], at: 500_000_000)
+        due[1].fire()
+        due[2].fire()
+        #expect(fired == 1)
+        for timer in wheel.advance(to: 600_000_000) { timer.fire() }
+        #expect(fired == 2)
     }
 }

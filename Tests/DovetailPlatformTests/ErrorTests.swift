@@ -69,7 +69,7 @@ import Testing
         section("gatway: {}", "1: unknown key \"gatway\"; did you mean 'gateway'?"),
         section(
             "zebra: {}",
-            "1: unknown key \"zebra\"; expected one of admin, calls, events, gateway, nodes, platform, policies, privacy, security, telemetry, upstreams, version"
+            "1: unknown key \"zebra\"; expected one of admin, calls, events, gateway, nodes, platform, policies, privacy, sagas, security, telemetry, upstreams, version"
         ),
         section("gateway: []", "10: gateway: expected a gateway section, found a list"),
         section("gateway: { node: other }", "18: gateway.node: no node is named \"other\""),
@@ -157,11 +157,11 @@ import Testing
     static let routes = [
         route(
             "{ path: /a, authentication: users }",
-            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', 'split', 'redirect', 'versions', found none of them"
+            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', 'split', 'redirect', 'versions', 'batch', 'aggregate', found none of them"
         ),
         route(
             "{ path: /a, authentication: users, upstream: legacy, contract: a@1 }",
-            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', 'split', 'redirect', 'versions', found 'contract' and 'upstream'"
+            "7: gateway.routes[0]: expected exactly one of 'contract', 'upstream', 'split', 'redirect', 'versions', 'batch', 'aggregate', found 'contract' and 'upstream'"
         ),
         route(
             "{ path: /a, authentication: user, upstream: legacy }",
@@ -245,7 +245,7 @@ import Testing
         ),
         section(
             "gateway: { node: main, authentication: { staff: { basic: {}, apiKeys: {} } } }",
-            "49: gateway.authentication.staff: expected exactly one of 'jwt', 'apiKeys', 'basic', found 'apiKeys' and 'basic'"
+            "49: gateway.authentication.staff: expected exactly one of 'jwt', 'apiKeys', 'basic', 'forward', 'hmac', 'clientCertificate', found 'apiKeys' and 'basic'"
         ),
         jwt(
             "algorithms: [HS512], secret: \(String(repeating: "s", count: 63))",

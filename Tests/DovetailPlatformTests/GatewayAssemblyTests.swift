@@ -1,4 +1,5 @@
 import DovetailModules
+import Foundation
 import Testing
 
 @testable import DovetailGateway
@@ -16,6 +17,17 @@ import Testing
             """
         let plan = try RoutePlan(parse(text), catalog: ModuleCatalog([]), folder: ".")
         return try #require(plan.compiled)
+    }
+
+    @Test func theExampleOfABusyGatewayStands() throws {
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../../Examples/Gateway/traffic.yaml")
+        let plan = try RoutePlan(
+            parse(String(contentsOf: file, encoding: .utf8)), catalog: ModuleCatalog([]), folder: ".")
+        let routes = try #require(plan.compiled?.routes)
+        #expect(routes.first { $0.path.description == "/reports/**" }?.maximumInFlight?.maximum == 10)
+        #expect(routes.contains { $0.mirror?.upstream == "catalog-next" })
+        #expect(routes.count { $0.path.description == "/orders/**" } == 3)
     }
 
     @Test func aRouteWaitsAsLongAsItSays() throws {

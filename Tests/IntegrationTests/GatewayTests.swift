@@ -26,6 +26,8 @@ extension IntegrationTests {
             #expect(order.headers["sunset"] != nil && order.headers["server"] == nil)
             #expect(try await edge.get("/old/x?y").headers["location"] == "/x?y")
             #expect(try await edge.get("/nothing").status == 404)
+            try await madeOfSeveral(edge)
+            try await whoCalls(edge)
 
             try edge.change {
                 $0.replacing("/old/**", with: "/older/**").replacing("stripPrefix: /old ", with: "stripPrefix: /older ")
@@ -43,6 +45,34 @@ extension IntegrationTests {
                 "routes", "explain", "GET /catalog/shoes", "--header", "X-Preview: 1", "--config", "other.yaml",
             ])
             #expect(explained.hasPrefix("/catalog/** if X-Preview=* → /shoes"), "\(explained)")
+            let checked = try await edge.run(["check"])
+            #expect(checked.contains("0 errors, 0 warnings"), "\(checked)")
+            let schema = try await edge.run(["schema"])
+            #expect(schema.contains("https://json-schema.org/draft/2020-12/schema"))
+        }
+
+        private func madeOfSeveral(_ edge: Edge) async throws {
+            let key = ["X-API-Key: acme-key-for-trying-out"]
+            let overview = try await edge.get("/overview/7?size=44", key).json
+            #expect((overview["order"] as? [String: Any])?["path"] as? String == "/v2/orders/7")
+            #expect((overview["shoes"] as? [String: Any])?["path"] as? String == "/shoes?size=44")
+            let requests = #"[{"id":1,"method":"GET","path":"/orders/7"},{"id":2,"method":"GET","path":"/nowhere"}]"#
+            let batch = try await edge.get("/batch", key, ["--request", "POST", "--data", requests])
+            let answers = try JSONSerialization.jsonObject(with: Data(batch.body.utf8)) as? [[String: Any]]
+            #expect(answers?.compactMap { $0["status"] as? Int } == [200, 404])
+        }
+
+        private func whoCalls(_ edge: Edge) async throws {
+            let mine = try await edge.get("/mine/7", ["Cookie: session=ann", "X-User: eve"])
+            #expect(try mine.json["user"] as? String == "ann")
+            #expect(try await edge.get("/mine/7", ["Cookie: session=eve"]).status == 401)
+            for arguments in [["GET", "?a=b"], ["PUT", "", #"{"quantity": 2}"#]] {
+                let url = "http://127.0.0.1:\(edge.port)/signed/orders/7\(arguments[1])"
+                let sign = "\(Checkout.root)/Examples/Gateway/sign.py"
+                let signed = try await Shell.run("python3", [sign, arguments[0], url] + arguments.dropFirst(2))
+                #expect(signed.output.hasPrefix("200 "), "\(signed)")
+            }
+            #expect(try await edge.get("/signed/orders/7").status == 401)
         }
     }
 }
@@ -50,7 +80,7 @@ extension IntegrationTests {
 /// The example on ports and in a folder of its own, without TLS: its certificate is for a person to make.
 private final class Edge: Sendable {
     private let folder: TemporaryFolder
-    private let port = Ports.next()
+    let port = Ports.next()
     private let programs = Programs()
 
     private final class Programs: @unchecked Sendable {
@@ -65,7 +95,7 @@ private final class Edge: Sendable {
         var (yaml, services) = (
             try Checkout.text("Examples/Gateway/platform.yaml"), try Checkout.text("Examples/Gateway/services.py")
         )
-        for name in ["9001", "9002", "9003"] {
+        for name in ["9001", "9002", "9003", "9004"] {
             let port = "\(Ports.next())"
             yaml = yaml.replacing(":\(name)", with: ":\(port)")
             services = services.replacing("service(\(name)", with: "service(\(port)")

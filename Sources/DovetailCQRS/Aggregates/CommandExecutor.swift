@@ -57,6 +57,11 @@ public final class CommandExecutor: Sendable {
                 try key.confirm(first.attributes)
                 return CommandOutcome(position: first.position, version: first.stream?.version ?? 0, wasDuplicate: true)
             }
+            // What it has led to may be truncated: it was done all the same.
+            if let first = try await log.truncatedEvent(id: key.eventID(stream, 0)) {
+                try key.confirm(first.input)
+                return CommandOutcome(position: first.position, version: first.version, wasDuplicate: true)
+            }
             return try await run(aggregate, stream, key, source, context, decide)
         }
     }

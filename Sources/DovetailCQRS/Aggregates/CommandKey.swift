@@ -16,7 +16,7 @@ public struct CommandKey: Sendable, Hashable, ExpressibleByStringInterpolation {
 
     public init(stringLiteral name: String) { self.init(name) }
 
-    private static let header = "dovetail-input"
+    private static let header = TruncatedEvent.inputHeader
 
     /// The id of one of the events that the command leads to: always the same, so that the log takes it once.
     func eventID(_ stream: String, _ index: Int) -> UniqueID {
@@ -30,7 +30,12 @@ public struct CommandKey: Sendable, Hashable, ExpressibleByStringInterpolation {
 
     /// Throws if an event of this key was asked for with something else.
     func confirm(_ attributes: EventAttributes) throws {
-        if let input, let first = attributes.headers?[Self.header], first != input { throw Problem.keyReused }
+        try confirm(attributes.headers?[Self.header])
+    }
+
+    /// Throws if it was asked for with something else before, `first`.
+    func confirm(_ first: String?) throws {
+        if let input, let first, first != input { throw Problem.keyReused }
     }
 }
 

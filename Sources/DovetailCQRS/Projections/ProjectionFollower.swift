@@ -12,11 +12,15 @@ final class ProjectionFollower: Sendable {
     /// How many events are applied in one transaction: enough that its commit does not count.
     private static let batch = 1000
 
-    init(_ build: ProjectionBuild, _ program: Projection, from log: any EventLog, into database: any Database) {
+    /// Keeps `build` up to date; tells `onChange` of each change of its rows.
+    init(
+        _ build: ProjectionBuild, _ program: Projection, from log: any EventLog, into database: any Database,
+        onChange: @escaping @Sendable () -> Void
+    ) {
         self.build = build
         let names = ProjectionTables(program, build: build.number).names
         reader = EffectivelyOnceReader(
-            build.cursor, from: log, into: database, types: program.types, batch: Self.batch
+            build.cursor, from: log, into: database, types: program.types, batch: Self.batch, onEffects: onChange
         ) { event in
             do {
                 let effect = try program.effect(of: event)

@@ -22,6 +22,9 @@ public final class ReadModel: Service {
     let database: any Database
     private let projections: [Projection]
     private let state = Mutex(State())
+    /// How often what queries show has changed, for those that wait for it.
+    let changes = Watermark(0)
+    private let changeCount = Mutex<Int64>(0)
     /// Builds of a projection are changed one after the other: what is written, and who follows it.
     let turns = KeyedTurns()
     /// Followers that have to be run.
@@ -70,6 +73,7 @@ public final class ReadModel: Service {
     }
 
     public func run() async throws {
+        defer { changes.fail(ReadModelStopped()) }
         try await withThrowingDiscardingTaskGroup { followers in
             for await follower in arrivals {
                 followers.addTask {
@@ -184,6 +188,14 @@ public final class ReadModel: Service {
         }
     }
 
+    private func changed() {
+        changes.advance(
+            to: changeCount.withLock { count in
+                count += 1
+                return count
+            })
+    }
+
     // MARK: Builds
 
     /// The program of a projection. Throws `statement` if there is none of that name.
@@ -218,7 +230,9 @@ public final class ReadModel: Service {
         var arrived: [ProjectionFollower] = []
         for build in builds where known[build.cursor] == nil {
             guard let program = projection.program(of: build.version) else { continue }
-            let follower = ProjectionFollower(build, program, from: log, into: database)
+            let follower = ProjectionFollower(build, program, from: log, into: database) { [weak self] in
+                self?.changed()
+            }
             try await follower.reader.prepare()
             arrived.append(follower)
         }
@@ -233,6 +247,7 @@ public final class ReadModel: Service {
         }
         for follower in gone { follower.stop() }
         for follower in arrived { arrival.yield(follower) }
+        changed()
     }
 
     /// Ends those who keep builds up to date that are about to be dropped.

@@ -30,6 +30,8 @@ public struct Endpoint<Input: Wire, Output: Sendable>: Sendable {
     public private(set) var problems: [Problem] = []
     /// How long a caller should wait at most, for all attempts.
     public private(set) var timeout: Duration?
+    /// How long its answers may be kept at the edge; nil: a gateway's route says so, or not at all.
+    public private(set) var caching: AnswerCaching?
     /// How the answer is written and read.
     public let answer: AnswerCodec<Output>
 
@@ -59,6 +61,10 @@ public struct Endpoint<Input: Wire, Output: Sendable>: Sendable {
     /// The same endpoint, for which callers wait at most this long.
     public func timeout(_ timeout: Duration) -> Self {
         with { $0.timeout = timeout }
+    }
+
+    func keeping(_ caching: AnswerCaching) -> Self {
+        with { $0.caching = caching }
     }
 
     private func with(_ change: (inout Self) -> Void) -> Self {

@@ -19,6 +19,8 @@ public struct EndpointDescription: Sendable {
     public let problems: [Problem]
     /// How long a caller should wait at most.
     public let timeout: Duration?
+    /// How long its answers may be kept at the edge.
+    public let caching: AnswerCaching?
     /// The type of the input.
     public let input: any Wire.Type
     /// The type of the answer, or of its items; nil when there is none.
@@ -57,7 +59,8 @@ extension Endpoint: AnyEndpoint {
     public func describe(as name: String, in contract: any Contract) -> EndpointDescription {
         EndpointDescription(
             name: name, contract: (contract.name, contract.version), method: method, path: path,
-            idempotency: idempotency, scopes: scopes, problems: problems, timeout: timeout, input: Input.self,
+            idempotency: idempotency, scopes: scopes, problems: problems, timeout: timeout,
+            caching: caching, input: Input.self,
             output: answer.schemaType, contentType: answer.contentType, isStream: answer.isStream)
     }
 

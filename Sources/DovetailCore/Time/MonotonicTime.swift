@@ -37,8 +37,13 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
 
     /// The point `duration` later; saturates instead of overflowing.
     public static func + (time: MonotonicTime, duration: Duration) -> MonotonicTime {
-        let (sum, overflow) = time.nanoseconds.addingReportingOverflow(duration.wholeNanoseconds)
-        return MonotonicTime(nanoseconds: overflow ? (duration < .zero ? .min : .max) : sum)
+        time.advanced(byNanoseconds: duration.wholeNanoseconds)
+    }
+
+    /// The point so many nanoseconds later; saturates instead of overflowing.
+    public func advanced(byNanoseconds count: Int64) -> MonotonicTime {
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(count)
+        return MonotonicTime(nanoseconds: overflow ? (count < 0 ? .min : .max) : sum)
     }
 
     /// How much later `end` is than `start`; saturates instead of overflowing.

@@ -35,6 +35,11 @@ public protocol EventLog: Database {
     /// The event with this id; nil if the log does not hold it.
     func event(id: UniqueID) async throws -> StoredEvent?
 
+    /// What the log remembers of an event that was truncated with its stream; nil if it holds the event, or never did.
+    ///
+    /// Only of events whose id is derived from a name (version 8), as a command's under a key: so the key stays known.
+    func truncatedEvent(id: UniqueID) async throws -> TruncatedEvent?
+
     /// Removes published events (of no stream) of these topics, from those after `number` and up to `end`, at most `limit`, in one commit with the record of it.
     ///
     /// Numbers are not given again. `hold` is a query for the number up to which events may go, asked in that commit: if it has fallen behind, nothing is removed,

@@ -12,10 +12,20 @@ package struct SQLWords {
         package let isQuoted: Bool
     }
 
+    /// A word, or what parts words.
+    package enum Token: Sendable {
+        /// The word of this number.
+        case word(Int)
+        /// A sign, as a comma; strings and numbers are a `'`.
+        case mark(UInt8)
+    }
+
     /// The text.
     package let bytes: [UInt8]
     /// Its words, in order.
     package private(set) var words: [Word] = []
+    /// Words and what stands between them, in order.
+    package private(set) var tokens: [Token] = []
 
     /// Reads a text; what is never closed reaches to its end.
     package init(_ text: String) {
@@ -28,6 +38,7 @@ package struct SQLWords {
             case UInt8(ascii: "'"):
                 index = end(of: byte, from: index)
                 before = byte
+                tokens.append(.mark(byte))
             case UInt8(ascii: "\""), UInt8(ascii: "`"), UInt8(ascii: "["):
                 let end = end(of: byte == UInt8(ascii: "[") ? UInt8(ascii: "]") : byte, from: index)
                 let inner = bytes[(index + 1)..<max(index + 1, end - 1)]
@@ -51,14 +62,19 @@ package struct SQLWords {
                 // A number, which no name begins with.
                 while index < bytes.count, SQLWords.continues(bytes[index]) { index += 1 }
                 before = byte
+                tokens.append(.mark(UInt8(ascii: "'")))
             default:
-                if byte > 32 { before = byte }
+                if byte > 32 {
+                    before = byte
+                    tokens.append(.mark(byte))
+                }
                 index += 1
             }
         }
     }
 
     private mutating func add(_ range: Range<Int>, _ name: String, _ before: UInt8?, isQuoted: Bool) {
+        tokens.append(.word(words.count))
         words.append(Word(range: range, name: name.lowercased(), before: before, isQuoted: isQuoted))
     }
 

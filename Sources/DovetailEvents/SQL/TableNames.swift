@@ -3,8 +3,8 @@ import Synchronization
 
 /// Other names for some tables, put into statements that were written with the first ones: how two builds of a read model stand in one database.
 ///
-/// A name is replaced wherever it stands as a name of its own; not as a column of something (`t.name`), not as an alias (`AS name`), not in a string or a comment. So a column must
-/// not be called as a table is.
+/// A name is replaced where a table is named: behind FROM, JOIN, INTO and the like, and before the dot of a column; not where something else is called alike, as another table's column,
+/// a function, an alias, or a word in a string or a comment. See ``TableReferences``.
 package final class TableNames: Sendable {
     private let names: [String: String]
     /// Statements are literals in a program, and few.
@@ -32,10 +32,9 @@ package final class TableNames: Sendable {
         let words = SQLWords(text)
         var bytes: [UInt8] = []
         var done = 0
-        var last: SQLWords.Word?
-        for word in words.words {
-            defer { last = word }
-            guard let name = names[word.name], isTable(word, after: last) else { continue }
+        let references = TableReferences(words, names: Set(names.keys)).found
+        for (index, word) in words.words.enumerated() {
+            guard references.contains(index), let name = names[word.name] else { continue }
             bytes += words.bytes[done..<word.range.lowerBound]
             bytes += "\"\(name)\"".utf8
             done = word.range.upperBound
@@ -44,10 +43,6 @@ package final class TableNames: Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private func isTable(_ word: SQLWords.Word, after last: SQLWords.Word?) -> Bool {
-        if word.before == UInt8(ascii: ".") { return last?.name == "main" }
-        return last.map { $0.name != "as" || $0.isQuoted } ?? true
-    }
 }
 
 extension Snapshot {

@@ -33,6 +33,8 @@ public final class EffectivelyOnceReader: Service {
     private let applied = Watermark(0)
     private let blocked = Mutex<(position: LogPosition, type: String, error: String, attempts: Int)?>(nil)
     private let batch: Int
+    /// Told of each batch that had effects, once it is durable.
+    private let onEffects: @Sendable () -> Void
 
     /// A reader called `name` of the events of these types, into `database`. A new one begins after number `start`.
     public convenience init(
@@ -49,8 +51,9 @@ public final class EffectivelyOnceReader: Service {
     /// A reader whose `effect` says of an event what it does. See ``init(_:from:into:types:start:batch:handler:)``.
     package init(
         _ name: String, from log: any EventLog, into database: any Database, types: Set<String>, start: Int64 = 0,
-        batch: Int, effect: @escaping @Sendable (StoredEvent) -> Effect
+        batch: Int, onEffects: @escaping @Sendable () -> Void = {}, effect: @escaping @Sendable (StoredEvent) -> Effect
     ) {
+        self.onEffects = onEffects
         self.name = name
         self.log = log
         self.database = database
@@ -73,6 +76,7 @@ public final class EffectivelyOnceReader: Service {
         passesOverExpired = true
         start = subscription.start
         batch = min(subscription.prefetch, 256)
+        onEffects = {}
         self.handler = { event in { try handler(event, $0) } }
     }
 
@@ -156,6 +160,7 @@ public final class EffectivelyOnceReader: Service {
                         blocked.withLock { $0 = nil }
                     }
                     applied.advance(to: cursor.scanned)
+                    if !batch.effects.isEmpty { onEffects() }
                     page = try await ahead
                 } catch is Overtaken {
                     try Task.checkCancellation()

@@ -108,18 +108,18 @@ extension Exchange {
         status = isKnown ? 304 : kept.status
         let hasBody = !isKnown && kept.status != 204
         worker.compose()
-        worker.scratch.writeStaticString("HTTP/1.1 ")
+        worker.scratch.writeLiteral("HTTP/1.1 ")
         worker.scratch.writeDecimal(status)
         worker.scratch.writeInteger(UInt8(0x20))
-        if isKnown { worker.scratch.writeStaticString("Not Modified") } else { worker.scratch.writeBytes(kept.reason) }
-        worker.scratch.writeStaticString("\r\n")
+        if isKnown { worker.scratch.writeLiteral("Not Modified") } else { worker.scratch.writeBytes(kept.reason) }
+        worker.scratch.writeLiteral("\r\n")
         worker.scratch.writeBytes(kept.lines)
-        worker.scratch.writeStaticString("age: ")
+        worker.scratch.writeLiteral("age: ")
         worker.scratch.writeDecimal(kept.times.age(at: .now))
-        worker.scratch.writeStaticString("\r\n")
+        worker.scratch.writeLiteral("\r\n")
         if hasBody { writeContentLength(kept.body.readableBytes, into: &worker.scratch) }
         writeGatewayFields(into: &worker.scratch)
-        worker.scratch.writeStaticString("\r\n")
+        worker.scratch.writeLiteral("\r\n")
         if hasBody, head.method != .head {
             commitResponse()
             client.write(kept.body)
@@ -173,7 +173,8 @@ extension Exchange {
         let isNotModified = response.status == 304 && fill.stale != nil
         let storability = Storability(
             status: isNotModified ? fill.stale?.status ?? 200 : response.status, fields: answer, bytes: bytes,
-            policy: fill.policy, isAuthorised: head.authorization != nil || principal != nil, now: now,
+            policy: fill.policy, isAuthorised: head.authorization != nil || principal != nil || granted != nil,
+            now: now,
             wallSeconds: WallClock.milliseconds / 1000)
         if isNotModified, var stale = fill.stale {
             // What the 304 does not say stays as it was (RFC 9111 3.2).
@@ -342,8 +343,8 @@ extension Exchange {
     /// Writes `Cache-Status` where the cache had a say (RFC 9211).
     func writeCacheStatus(into output: inout ByteBuffer) {
         guard let cacheStatus else { return }
-        output.writeStaticString("cache-status: dovetail; ")
+        output.writeLiteral("cache-status: dovetail; ")
         output.writeString(cacheStatus)
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
     }
 }

@@ -35,6 +35,17 @@ final class ResponseCache: Sendable {
         var invalidations: UInt64 = 0
         var invalidated: [[UInt8]: UInt64] = [:]
         var invalidatedFloor: UInt64 = 0
+        /// The same for paths whatever the host.
+        var invalidatedPaths: [[UInt8]: UInt64] = [:]
+        /// How many keys there are of each host.
+        var hosts: [[UInt8]: Int] = [:]
+
+        /// Counts one more or less of a host's keys.
+        mutating func count(_ place: [UInt8], _ change: Int) {
+            let host = Array(place.prefix { $0 != 0x20 })
+            let number = (hosts[host] ?? 0) + change
+            hosts[host] = number > 0 ? number : nil
+        }
     }
 
     let capacity: Int
@@ -65,6 +76,11 @@ final class ResponseCache: Sendable {
         guard size <= capacity else { return }
         state.withLock { state in
             guard state.invalidated[key.place] ?? state.invalidatedFloor <= began else { return }
+            if !state.invalidatedPaths.isEmpty,
+                let at = state.invalidatedPaths[Array(key.place.drop { $0 != 0x20 }.dropFirst())], at > began
+            {
+                return
+            }
             for id in state.variants[key] ?? [] where state.kept[id]?.response.vary == response.vary {
                 ResponseCache.remove(id, &state)
             }
@@ -82,7 +98,7 @@ final class ResponseCache: Sendable {
             let id = state.nextID
             state.kept[id] = Kept(key: key, response: response, size: size)
             state.variants[key, default: []].append(id)
-            state.places[key.place, default: []].insert(key)
+            if state.places[key.place, default: []].insert(key).inserted { state.count(key.place, 1) }
             state.round.append(id)
             state.size += size
             // Places of what is gone are passed over as the round comes to them; not more than there is.
@@ -107,6 +123,24 @@ final class ResponseCache: Sendable {
         }
     }
 
+    /// Throws away what is kept for a path, whatever the host and the query.
+    func invalidate(path: [UInt8]) {
+        state.withLock { state in
+            state.invalidations += 1
+            if state.invalidatedPaths.count >= 4096 {
+                state.invalidatedPaths = [:]
+                state.invalidatedFloor = state.invalidations
+                state.invalidated = [:]
+            }
+            state.invalidatedPaths[path] = state.invalidations
+            for host in state.hosts.keys {
+                for key in state.places[host + [0x20] + path] ?? [] {
+                    for id in state.variants[key] ?? [] { ResponseCache.remove(id, &state) }
+                }
+            }
+        }
+    }
+
     /// Throws everything away.
     func clear() {
         state.withLock { state in
@@ -116,6 +150,8 @@ final class ResponseCache: Sendable {
             state.kept = [:]
             state.variants = [:]
             state.places = [:]
+            state.hosts = [:]
+            state.invalidatedPaths = [:]
             state.round = []
             state.size = 0
         }
@@ -127,7 +163,7 @@ final class ResponseCache: Sendable {
         state.variants[kept.key]?.removeAll { $0 == id }
         if state.variants[kept.key]?.isEmpty ?? false {
             state.variants[kept.key] = nil
-            state.places[kept.key.place]?.remove(kept.key)
+            if state.places[kept.key.place]?.remove(kept.key) != nil { state.count(kept.key.place, -1) }
             if state.places[kept.key.place]?.isEmpty ?? false { state.places[kept.key.place] = nil }
         }
     }

@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// One field of a head, as places in its bytes.
 struct HeaderField: Sendable {
     var name: ByteRange
@@ -81,12 +89,10 @@ struct HeadReader {
     }
 
     private func lineFeed(in bytes: UnsafeRawBufferPointer) -> Int? {
-        var index = searched
-        while index < bytes.count {
-            if bytes[index] == 0x0A { return index }
-            index &+= 1
-        }
-        return nil
+        guard searched < bytes.count, let base = bytes.baseAddress,
+            let found = memchr(base + searched, 0x0A, bytes.count - searched)
+        else { return nil }
+        return UnsafeRawPointer(found) - base
     }
 
     @inline(__always)
@@ -104,11 +110,14 @@ struct HeadReader {
         var last = end
         while first < last, bytes[first] == 0x20 || bytes[first] == 0x09 { first &+= 1 }
         while last > first, bytes[last &- 1] == 0x20 || bytes[last &- 1] == 0x09 { last &-= 1 }
+        // Without a way out of the loop the compiler takes many bytes at a time.
+        var isValid = true
         var index = first
         while index < last {
-            guard isFieldValueByte(bytes[index]) else { throw .bad("a header value holds a control character") }
+            isValid = isFieldValueByte(bytes[index]) && isValid
             index &+= 1
         }
+        guard isValid else { throw .bad("a header value holds a control character") }
         let name = ByteRange(start, colon)
         fields.append(HeaderField(name: name, value: ByteRange(first, last), known: .of(bytes[name])))
     }

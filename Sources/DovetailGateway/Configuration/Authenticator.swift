@@ -6,6 +6,34 @@ public enum Authenticator: Sendable, Hashable {
     case apiKeys(header: String, [Credential])
     /// By a name and a password in `Authorization: Basic` (RFC 7617).
     case basic(realm: String, [Credential])
+    /// By another service, which is asked.
+    case forward(ForwardAuthentication)
+    /// By the request's signature.
+    case signatures(SignatureAuthentication)
+    /// By a name in the client's certificate.
+    case certificates([CertificateClient])
+}
+
+/// Somebody who is known by a certificate.
+public struct CertificateClient: Sendable, Hashable {
+    /// Who it is.
+    public var subject: String
+    /// A name that the certificate has: a host, a URI, an address of mail; its common name where it has none of them.
+    public var certificateName: String
+    /// What it permits.
+    public var scopes: Set<String>
+    /// What else is known of it, for routes that ask for claims.
+    public var claims: [String: Set<String>]
+
+    /// A client.
+    public init(
+        subject: String, certificateName: String, scopes: Set<String> = [], claims: [String: Set<String>] = [:]
+    ) {
+        self.subject = subject
+        self.certificateName = certificateName
+        self.scopes = scopes
+        self.claims = claims
+    }
 }
 
 /// Somebody who is known by a secret.
@@ -16,9 +44,12 @@ public struct Credential: Sendable, Hashable {
     public var secret: String
     /// What it permits.
     public var scopes: Set<String>
+    /// What else is known of it, for routes that ask for claims.
+    public var claims: [String: Set<String>]
 
     /// A credential.
-    public init(subject: String, secret: String, scopes: Set<String> = []) {
+    public init(subject: String, secret: String, scopes: Set<String> = [], claims: [String: Set<String>] = [:]) {
+        self.claims = claims
         self.subject = subject
         self.secret = secret
         self.scopes = scopes

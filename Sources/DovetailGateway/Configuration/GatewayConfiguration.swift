@@ -92,6 +92,7 @@ public struct GatewayConfiguration: Sendable {
             (load.maximumLoopLag ?? .seconds(1)) > .zero
         else { throw GatewayConfigurationError("limits on connections, requests in flight and lag are above zero") }
         try validateUpstreams()
+        try validateAuthenticators()
         var ids: Set<String> = []
         for route in routes {
             guard ids.insert(route.id).inserted else {
@@ -176,6 +177,7 @@ public struct GatewayConfiguration: Sendable {
             guard ((redirect.scheme ?? "") + (redirect.host ?? "")).utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
                 throw refuse("redirects to a scheme or host that is none")
             }
+        case .batch, .aggregate: try validateGathering(route)
         case .http, .handler: break
         }
         if let cache = route.cache,
@@ -193,6 +195,10 @@ public struct GatewayConfiguration: Sendable {
         if route.authentication == .none, !route.scopes.isEmpty {
             throw refuse("requires scopes but no authentication")
         }
+        if route.authentication == .none, !route.claims.isEmpty {
+            throw refuse("requires claims but no authentication")
+        }
+        for (name, value) in route.claims { _ = try ClaimRequirement(name, value, route: route) }
         if route.maximumBodyBytes < 0 { throw refuse("has a maximum body below zero") }
         if let timeout = route.timeout, timeout <= .zero { throw refuse("has a timeout that is not above zero") }
         switch route.rewrite {

@@ -8,7 +8,7 @@ extension Route.Destination {
         switch self {
         case .http(let name): [name]
         case .split(let weights): weights.keys.sorted()
-        case .redirect, .handler: []
+        case .redirect, .handler, .batch, .aggregate: []
         }
     }
 }
@@ -67,6 +67,10 @@ public struct Route: Sendable {
         case redirect(Redirect)
         /// To a handler in this process, without a socket.
         case handler(any RawHandler)
+        /// To the routes of the requests that it carries.
+        case batch(BatchPolicy)
+        /// To several routes, whose answers become one.
+        case aggregate(AggregatePlan)
     }
 
     /// Names the route in metrics, logs and explanations; unique in a configuration.
@@ -93,6 +97,8 @@ public struct Route: Sendable {
     public var authentication: Authentication
     /// Scopes that the principal must have, all of them.
     public var scopes: Set<String>
+    /// Claims that the principal must have, all of them, with their values; `{name}` stands for what the path captured.
+    public var claims: [String: String] = [:]
     /// A limit on requests.
     public var rateLimit: Limit?
     /// From the request's head to the answer's last byte; nil for no limit, as a stream of events wants it.

@@ -18,6 +18,8 @@ public struct ListenerTLS: Sendable, Hashable {
     public var certificates: [Certificate]
     /// A PEM file with the authorities of client certificates: without one of theirs nobody is let in. Nil: clients need none.
     public var clientAuthorities: String?
+    /// Whether a client without a certificate is let in all the same, for routes that ask for none.
+    public var isClientCertificateOptional = false
 
     /// Settings.
     public init(certificates: [Certificate], clientAuthorities: String? = nil) {

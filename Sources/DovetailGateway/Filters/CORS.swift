@@ -51,14 +51,14 @@ extension Exchange {
     func writeCORSFields(into output: inout ByteBuffer) {
         guard let cors = route?.cors else { return }
         // Caches must not give one origin's answer to another.
-        if !cors.allowsAnyOrigin { output.writeStaticString("vary: Origin\r\n") }
+        if !cors.allowsAnyOrigin { output.writeLiteral("vary: Origin\r\n") }
         guard let originGrant else { return }
-        output.writeStaticString("access-control-allow-origin: ")
+        output.writeLiteral("access-control-allow-origin: ")
         switch originGrant {
-        case .any: output.writeStaticString("*")
+        case .any: output.writeLiteral("*")
         case .origin(let origin): output.writeBytes(origin)
         }
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
         output.writeBytes(cors.answerFields)
     }
 }

@@ -16,7 +16,7 @@ final class CredentialTable: Sendable {
     init?(name: String, _ authenticator: Authenticator) throws(GatewayConfigurationError) {
         let credentials: [Credential]
         switch authenticator {
-        case .jwt: return nil
+        case .jwt, .forward, .signatures, .certificates: return nil
         case .apiKeys(let header, let keys):
             kind = .header(header.utf8.map(lowercased))
             credentials = keys
@@ -36,7 +36,8 @@ final class CredentialTable: Sendable {
             default: text = credential.secret
             }
             let principal = VerifiedPrincipal(
-                Principal(subject: credential.subject, scopes: credential.scopes, issuer: name))
+                Principal(subject: credential.subject, scopes: credential.scopes, issuer: name),
+                claims: credential.claims)
             guard known.updateValue(principal, forKey: CredentialTable.digest(Array(text.utf8))) == nil else {
                 throw GatewayConfigurationError(
                     "authenticator '\(name)': '\(credential.subject)' has a secret that another has too")

@@ -110,6 +110,7 @@ final class JWTVerifier: Sendable {
         guard let claims = try? JSON.decode(TokenClaims.self, from: payload) else {
             throw TokenError(reason: "the token's claims are malformed")
         }
-        return try claims.check(against: configuration, name: name, now: now)
+        return try claims.check(
+            against: configuration, name: name, now: now, all: TokenClaims.texts(of: payload))
     }
 }

@@ -6,13 +6,19 @@ import NIOCore
 final class CompiledLimit {
     let subject: Route.RateLimitSubject
     let limiter: RateLimiter
+    /// The route's id.
+    let route: String
+    /// Who decides in place of `limiter`, where several gateways count together.
+    let store: (any RateLimitStore)?
     /// The value of `RateLimit-Policy`.
     let policy: [UInt8]
     /// The policy's name, quoted.
     let name: StaticString
     private let fieldName: [UInt8]
 
-    init(_ limit: Route.Limit, limiter: RateLimiter) {
+    init(_ limit: Route.Limit, limiter: RateLimiter, route: String, store: (any RateLimitStore)?) {
+        self.route = route
+        self.store = store
         subject = limit.by
         self.limiter = limiter
         switch limit.by {
@@ -45,28 +51,45 @@ struct LimitReport {
 }
 
 extension Exchange {
-    /// Applies a limit that does not depend on who asks; false if the request was answered.
+    /// Applies a limit that does not depend on who asks; false if the request was answered, or goes on when a store has decided.
     func limitByAddress() -> Bool {
         guard let limit = route?.limit else { return true }
         switch limit.subject {
         case .principal: return true
-        case .address: return take(limit, RateLimitKey(client.address))
+        case .address: return take(limit, RateLimitKey(client.address), { client.address }) { $0.identify() }
         case .header:
-            let key = headBytes.withUnsafeReadableBytes { bytes in
-                limit.fieldValue(in: fields, of: bytes).map { RateLimitKey(bytes: bytes[$0]) }
+            let value = headBytes.withUnsafeReadableBytes { limit.fieldValue(in: fields, of: $0) }
+            guard let value else {
+                return take(limit, RateLimitKey(client.address), { client.address }) { $0.identify() }
             }
-            return take(limit, key ?? RateLimitKey(client.address))
+            let key = headBytes.withUnsafeReadableBytes { RateLimitKey(bytes: $0[value]) }
+            return take(limit, key, { headBytes.withUnsafeReadableBytes { $0[value].text } }) { $0.identify() }
         }
     }
 
-    /// Applies a limit on the principal, or on the address where there is none; false if the request was answered.
+    /// Applies a limit on the principal, or on the address where there is none; false if the request was answered, or goes on when a store has decided.
     func limitByPrincipal() -> Bool {
         guard let limit = route?.limit, limit.subject == .principal else { return true }
-        return take(limit, principal?.limitKey ?? RateLimitKey(client.address))
+        return take(limit, principal?.limitKey ?? RateLimitKey(client.address), { callerName }) { $0.proceed() }
     }
 
-    private func take(_ limit: CompiledLimit, _ key: RateLimitKey) -> Bool {
-        let decision = limit.limiter.take(key, at: .now)
+    /// Who asks, the same in all gateways.
+    private var callerName: String {
+        principal.map { "\($0.principal.issuer ?? "")\n\($0.principal.subject)" } ?? client.address
+    }
+
+    private func take(
+        _ limit: CompiledLimit, _ key: RateLimitKey, _ name: () -> String, then goOn: @escaping (Exchange) -> Void
+    ) -> Bool {
+        if let store = limit.store {
+            ask(store, for: name(), of: limit, otherwise: key, then: goOn)
+            return false
+        }
+        return admit(limit.limiter.take(key, at: .now), by: limit)
+    }
+
+    /// Whether a limit's decision lets the request go on; false if it was answered.
+    func admit(_ decision: RateLimitDecision, by limit: CompiledLimit) -> Bool {
         limitReport = LimitReport(limit: limit, decision: decision)
         guard !decision.allowed else { return true }
         var problem = Problem("rate-limited", status: 429, detail: "more requests than this route's limit allows")
@@ -78,14 +101,14 @@ extension Exchange {
     /// Writes `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) where a limit decided.
     func writeRateLimitFields(into output: inout ByteBuffer) {
         guard let report = limitReport else { return }
-        output.writeStaticString("ratelimit-policy: ")
+        output.writeLiteral("ratelimit-policy: ")
         output.writeBytes(report.limit.policy)
-        output.writeStaticString("\r\nratelimit: ")
-        output.writeStaticString(report.limit.name)
-        output.writeStaticString(";r=")
+        output.writeLiteral("\r\nratelimit: ")
+        output.writeLiteral(report.limit.name)
+        output.writeLiteral(";r=")
         output.writeDecimal(report.decision.remaining)
-        output.writeStaticString(";t=")
+        output.writeLiteral(";t=")
         output.writeDecimal(Int((report.decision.resetAfter.wholeNanoseconds + 999_999_999) / 1_000_000_000))
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
     }
 }

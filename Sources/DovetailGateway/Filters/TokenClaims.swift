@@ -27,7 +27,7 @@ struct TokenClaims: Decodable {
 
     /// The principal, if every claim is as `configuration` has it at `now`, in milliseconds since 1970.
     func check(
-        against configuration: JWTConfiguration, name: String, now: Int64
+        against configuration: JWTConfiguration, name: String, now: Int64, all claims: [String: Set<String>]
     ) throws(TokenError) -> VerifiedToken {
         let leeway = configuration.leeway.wholeNanoseconds / 1_000_000
         guard let exp, let expires = TokenClaims.milliseconds(exp) else {
@@ -51,8 +51,26 @@ struct TokenClaims: Decodable {
             granted.formUnion(text.split(separator: " ").map(String.init))
         }
         return VerifiedToken(
-            principal: VerifiedPrincipal(Principal(subject: sub, scopes: granted, issuer: name)),
+            principal: VerifiedPrincipal(
+                Principal(subject: sub, scopes: granted, issuer: name), claims: claims),
             expires: expires + leeway)
+    }
+
+    /// The claims that are texts, numbers, truth values, or lists of texts; of a length and a number that a request could be asked for.
+    static func texts(of payload: [UInt8]) -> [String: Set<String>] {
+        var claims: [String: Set<String>] = [:]
+        for member in (try? JSON.members(of: payload)) ?? [] where claims.count < 64 {
+            let bytes = Array(payload[member.value])
+            guard bytes.count <= 1024 else { continue }
+            switch try? JSON.decode(JSONValue.self, from: bytes) {
+            case .string(let text)?: claims[member.name] = [text]
+            case .integer(let number)?: claims[member.name] = [String(number)]
+            case .bool(let truth)?: claims[member.name] = [String(truth)]
+            case .array(let elements)?: claims[member.name] = Set(elements.compactMap(\.string))
+            default: continue
+            }
+        }
+        return claims
     }
 
     /// Seconds as milliseconds, if they are a time within reason.

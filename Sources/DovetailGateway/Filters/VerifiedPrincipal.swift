@@ -8,9 +8,12 @@ final class VerifiedPrincipal: Sendable {
     /// The value of `dovetail-principal`: JSON in base64url.
     let header: [UInt8]
     let limitKey: RateLimitKey
+    /// What else was said of it, by name; a claim may have several values.
+    let claims: [String: Set<String>]
 
-    init(_ principal: Principal) {
+    init(_ principal: Principal, claims: [String: Set<String>] = [:]) {
         self.principal = principal
+        self.claims = claims
         limitKey = RateLimitKey((principal.issuer ?? "") + "\n" + principal.subject)
         let json = (try? JSON.encode(principal)) ?? []
         header = Data(json).base64EncodedData().compactMap { byte in

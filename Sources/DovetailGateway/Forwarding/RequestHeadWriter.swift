@@ -7,92 +7,94 @@ extension Exchange {
     func writeRequestHead(into output: inout ByteBuffer, serverName: String, now: MonotonicTime) {
         output.reserveCapacity(headBytes.readableBytes + 768)
         headBytes.withUnsafeReadableBytes { bytes in
-            output.writeStaticString(head.method.name)
+            output.writeLiteral(head.method.name)
             output.writeInteger(UInt8(0x20))
             writePath(into: &output, bytes)
             if let query = head.query {
                 output.writeInteger(UInt8(0x3F))
-                output.writeBytes(bytes[query])
+                output.writeRaw(bytes[query])
             }
-            output.writeStaticString(" HTTP/1.1\r\nhost: ")
-            if head.host.isEmpty { output.writeString(serverName) } else { output.writeBytes(bytes[head.host]) }
-            output.writeStaticString("\r\n")
+            output.writeLiteral(" HTTP/1.1\r\nhost: ")
+            if head.host.isEmpty { output.writeString(serverName) } else { output.writeRaw(bytes[head.host]) }
+            output.writeLiteral("\r\n")
             writeFields(into: &output, bytes)
-            if !head.host.isEmpty {
-                output.writeStaticString("x-forwarded-host: ")
-                output.writeBytes(bytes[head.host])
-                output.writeStaticString("\r\n")
+            if let forwarding = client.origin?.forwarding {
+                output.writeBytes(forwarding)
+            } else if !head.host.isEmpty {
+                output.writeLiteral("x-forwarded-host: ")
+                output.writeRaw(bytes[head.host])
+                output.writeLiteral("\r\n")
             }
-            output.writeStaticString("x-correlation-id: ")
+            output.writeLiteral("x-correlation-id: ")
             writeCorrelationID(into: &output, bytes)
         }
         switch head.framing {
         case .length(let length):
-            output.writeStaticString("\r\ncontent-length: ")
+            output.writeLiteral("\r\ncontent-length: ")
             output.writeDecimal(length)
-        case .chunked: output.writeStaticString("\r\ntransfer-encoding: chunked")
+        case .chunked: output.writeLiteral("\r\ntransfer-encoding: chunked")
         case .none where !head.method.isIdempotent || head.method == .put:
-            output.writeStaticString("\r\ncontent-length: 0")
+            output.writeLiteral("\r\ncontent-length: 0")
         case .none, .untilClose: break
         }
-        output.writeStaticString("\r\ntraceparent: ")
+        output.writeLiteral("\r\ntraceparent: ")
         output.writeTraceparent(trace)
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
         output.writeBytes(client.forwardedFields)
         if !client.forwardedElements.isEmpty { writeForwarded(into: &output) }
         if wantsWebSocket {
-            output.writeStaticString("connection: upgrade\r\nupgrade: websocket\r\n")
+            output.writeLiteral("connection: upgrade\r\nupgrade: websocket\r\n")
         } else if head.acceptsTrailers {
-            output.writeStaticString("connection: te\r\nte: trailers\r\n")
+            output.writeLiteral("connection: te\r\nte: trailers\r\n")
         }
         if let deadline {
-            output.writeStaticString("dovetail-timeout: ")
+            output.writeLiteral("dovetail-timeout: ")
             output.writeDecimal(Int(max(0, (deadline.nanoseconds - now.nanoseconds) / 1_000_000)))
-            output.writeStaticString("\r\n")
+            output.writeLiteral("\r\n")
         }
         if let pool, pool.upstream.isFellow {
             if let principal {
-                output.writeStaticString("dovetail-principal: ")
+                output.writeLiteral("dovetail-principal: ")
                 output.writeBytes(principal.header)
-                output.writeStaticString("\r\n")
+                output.writeLiteral("\r\n")
             }
             if let token = snapshot.configuration.nodeToken {
-                output.writeStaticString("dovetail-node-token: ")
+                output.writeLiteral("dovetail-node-token: ")
                 output.writeString(token)
-                output.writeStaticString("\r\n")
+                output.writeLiteral("\r\n")
             }
         }
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
     }
 
     /// Writes `Forwarded` (RFC 7239 4).
     private func writeForwarded(into output: inout ByteBuffer) {
-        output.writeStaticString("forwarded: ")
+        output.writeLiteral("forwarded: ")
         if !head.host.isEmpty {
             // What a host may hold needs no escape between quotes.
-            output.writeStaticString("host=\"")
+            output.writeLiteral("host=\"")
             headBytes.withUnsafeReadableBytes { _ = output.writeBytes($0[head.host]) }
-            output.writeStaticString("\";")
+            output.writeLiteral("\";")
         }
         output.writeBytes(client.forwardedElements)
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
     }
 
     /// Writes the path that the upstream gets.
     func writePath(into output: inout ByteBuffer, _ bytes: UnsafeRawBufferPointer) {
         switch route?.rewrite ?? .none {
-        case .none: output.writeBytes(bytes[head.path])
+        case .none: output.writeRaw(bytes[head.path])
         case .stripPrefix(let count):
             if head.path.count <= count {
                 output.writeInteger(UInt8(0x2F))
             } else {
-                output.writeBytes(bytes[ByteRange(Int(head.path.start) + count, Int(head.path.end))])
+                output.writeRaw(bytes[ByteRange(Int(head.path.start) + count, Int(head.path.end))])
             }
         case .template(let template):
             for part in template.parts {
                 switch part {
                 case .literal(let literal): output.writeBytes(literal)
-                case .capture(let index): output.writeBytes(bytes[captures.ranges[index]])
+                case .capture(let index): output.writeRaw(bytes[captures.ranges[index]])
                 }
             }
         }
@@ -100,7 +102,7 @@ extension Exchange {
 
     func writeCorrelationID(into output: inout ByteBuffer, _ bytes: UnsafeRawBufferPointer) {
         switch correlation {
-        case .given(let range): output.writeBytes(bytes[range])
+        case .given(let range): output.writeRaw(bytes[range])
         case .made(let id): output.writeUniqueID(id)
         }
     }
@@ -109,22 +111,24 @@ extension Exchange {
         var runStart = -1
         let edits = route?.requestHeaders
         let isFilling = fill != nil
+        let granted = granted
         for index in fields.indices {
             let field = fields[index]
             let forwards =
                 isForwarded(field.known) && !(head.nominatesFields && isNominated(field, bytes))
-                && !(edits?.drops(bytes[field.name]) ?? false)
+                && !(edits?.drops(bytes[field.name]) ?? false) && !(granted?.replaces(bytes[field.name]) ?? false)
                 && !(isFilling && Exchange.isConditional(bytes[field.name]))
             if forwards {
                 if runStart < 0 { runStart = Int(field.name.start) }
             } else if runStart >= 0 {
-                output.writeBytes(bytes[ByteRange(runStart, Int(field.name.start))])
+                output.writeRaw(bytes[ByteRange(runStart, Int(field.name.start))])
                 runStart = -1
             }
         }
         // The last line's CRLF is followed by the head's own.
-        if runStart >= 0 { output.writeBytes(bytes[ByteRange(runStart, bytes.count - 2)]) }
+        if runStart >= 0 { output.writeRaw(bytes[ByteRange(runStart, bytes.count - 2)]) }
         if let edits { output.writeBytes(edits.lines) }
+        if let granted { output.writeBytes(granted.lines) }
         if let stale = fill?.stale { writeConditions(of: stale, into: &output) }
     }
 
@@ -136,14 +140,14 @@ extension Exchange {
     /// Asks whether what is kept still holds (RFC 9111 4.3.1).
     private func writeConditions(of kept: CachedResponse, into output: inout ByteBuffer) {
         if let tag = kept.tag {
-            output.writeStaticString("if-none-match: ")
+            output.writeLiteral("if-none-match: ")
             output.writeBytes(tag)
-            output.writeStaticString("\r\n")
+            output.writeLiteral("\r\n")
         }
         if let modified = kept.lastModified {
-            output.writeStaticString("if-modified-since: ")
+            output.writeLiteral("if-modified-since: ")
             output.writeBytes(modified)
-            output.writeStaticString("\r\n")
+            output.writeLiteral("\r\n")
         }
     }
 

@@ -8,11 +8,11 @@ extension Exchange {
         into output: inout ByteBuffer
     ) {
         output.reserveCapacity(output.writerIndex + bytes.count + 512)
-        output.writeStaticString("HTTP/1.1 ")
+        output.writeLiteral("HTTP/1.1 ")
         output.writeDecimal(response.status)
         output.writeInteger(UInt8(0x20))
-        output.writeBytes(bytes[response.reason])
-        output.writeStaticString("\r\n")
+        output.writeRaw(bytes[response.reason])
+        output.writeLiteral("\r\n")
         let ownsCORS = route?.cors != nil
         var runStart = -1
         let edits = route?.responseHeaders
@@ -27,15 +27,15 @@ extension Exchange {
             if forwards {
                 if runStart < 0 { runStart = Int(field.name.start) }
             } else if runStart >= 0 {
-                output.writeBytes(bytes[ByteRange(runStart, Int(field.name.start))])
+                output.writeRaw(bytes[ByteRange(runStart, Int(field.name.start))])
                 runStart = -1
             }
         }
-        if runStart >= 0 { output.writeBytes(bytes[ByteRange(runStart, bytes.count - 2)]) }
+        if runStart >= 0 { output.writeRaw(bytes[ByteRange(runStart, bytes.count - 2)]) }
         if let edits { output.writeBytes(edits.lines) }
         switch framing {
         case .length(let length): writeContentLength(length, into: &output)
-        case .chunked: output.writeStaticString("transfer-encoding: chunked\r\n")
+        case .chunked: output.writeLiteral("transfer-encoding: chunked\r\n")
         case .none:
             if let declaredLength = response.declaredLength, response.status != 204 {
                 writeContentLength(declaredLength, into: &output)
@@ -43,46 +43,46 @@ extension Exchange {
         case .untilClose: break
         }
         writeGatewayFields(into: &output)
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
     }
 
     /// Writes an interim answer (1xx) as the upstream gave it (RFC 9110 15.2).
     func writeInterimHead(
         _ response: ResponseHead, fields: [HeaderField], bytes: UnsafeRawBufferPointer, into output: inout ByteBuffer
     ) {
-        output.writeStaticString("HTTP/1.1 ")
+        output.writeLiteral("HTTP/1.1 ")
         output.writeDecimal(response.status)
         output.writeInteger(UInt8(0x20))
-        output.writeBytes(bytes[response.reason])
-        output.writeStaticString("\r\n")
+        output.writeRaw(bytes[response.reason])
+        output.writeLiteral("\r\n")
         for field in fields where field.known == .other {
-            output.writeBytes(bytes[field.name])
-            output.writeStaticString(": ")
-            output.writeBytes(bytes[field.value])
-            output.writeStaticString("\r\n")
+            output.writeRaw(bytes[field.name])
+            output.writeLiteral(": ")
+            output.writeRaw(bytes[field.value])
+            output.writeLiteral("\r\n")
         }
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
     }
 
     /// Writes the fields that every final answer carries: correlation, cross-origin, rate limit, connection.
     func writeGatewayFields(into output: inout ByteBuffer) {
-        output.writeStaticString("x-correlation-id: ")
+        output.writeLiteral("x-correlation-id: ")
         headBytes.withUnsafeReadableBytes { writeCorrelationID(into: &output, $0) }
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
         writeCORSFields(into: &output)
         writeRateLimitFields(into: &output)
         writeCacheStatus(into: &output)
         if let lines = route?.deprecationLines { output.writeBytes(lines) }
         if !client.keepsAlive {
-            output.writeStaticString("connection: close\r\n")
+            output.writeLiteral("connection: close\r\n")
         } else if head.minorVersion == 0 {
-            output.writeStaticString("connection: keep-alive\r\n")
+            output.writeLiteral("connection: keep-alive\r\n")
         }
     }
 
     func writeContentLength(_ length: Int, into output: inout ByteBuffer) {
-        output.writeStaticString("content-length: ")
+        output.writeLiteral("content-length: ")
         output.writeDecimal(length)
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
     }
 }

@@ -13,19 +13,19 @@ enum HTTP2Fields {
     static func writeChunk(_ data: ByteBuffer, into output: inout ByteBuffer) {
         guard data.readableBytes > 0 else { return }
         output.writeShortHex(data.readableBytes)
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
         output.writeImmutableBuffer(data)
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
     }
 
     /// Writes the end of a chunked body, with trailers; false if one may not stand.
     static func writeLastChunk(_ trailers: HPACKHeaders?, into output: inout ByteBuffer) -> Bool {
-        output.writeStaticString("0\r\n")
+        output.writeLiteral("0\r\n")
         for (name, value, _) in trailers ?? HPACKHeaders() {
             guard isValid(name, value) else { return false }
             output.writeString("\(name): \(value)\r\n")
         }
-        output.writeStaticString("\r\n")
+        output.writeLiteral("\r\n")
         return true
     }
 

@@ -33,10 +33,12 @@ final class HTTP2Stream: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let payload = unwrapInboundIn(data)
+        let wasOver = isOver
         read(payload, context)
         guard payload.endsStream else { return }
         requestIsOver = true
-        if isOver { context.close(promise: nil) }
+        // What was answered at once is not out yet, and ends the stream by itself.
+        if wasOver { context.close(promise: nil) }
     }
 
     private func read(_ payload: HTTP2Frame.FramePayload, _ context: ChannelHandlerContext) {
@@ -114,8 +116,8 @@ final class HTTP2Stream: ChannelDuplexHandler {
             bytes.writeString("connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: \(key)\r\n")
         }
         isChunked = !frame.endStream && !hasLength && !wantsTunnel
-        if isChunked { bytes.writeStaticString("transfer-encoding: chunked\r\n") }
-        bytes.writeStaticString("\r\n")
+        if isChunked { bytes.writeLiteral("transfer-encoding: chunked\r\n") }
+        bytes.writeLiteral("\r\n")
         return bytes
     }
 

@@ -153,15 +153,15 @@ final class UpstreamStream: ChannelDuplexHandler {
             hasAnswer = true
             let hasBody = head.method != .head && status != 204 && status != 304
             if frame.endStream {
-                if hasBody, !hasLength { bytes.writeStaticString("content-length: 0\r\n") }
+                if hasBody, !hasLength { bytes.writeLiteral("content-length: 0\r\n") }
             } else if hasBody, !hasLength {
                 isChunked = true
-                bytes.writeStaticString("transfer-encoding: chunked\r\n")
+                bytes.writeLiteral("transfer-encoding: chunked\r\n")
             }
         } else if frame.endStream {
             return false
         }
-        bytes.writeStaticString("\r\n")
+        bytes.writeLiteral("\r\n")
         return true
     }
 

@@ -63,11 +63,15 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// The address that a proxy in front has told of the connection.
     private let toldAddress: String?
     /// Whether it is no connection: it stands for one in what the gateway sends on its own.
-    private let isDetached: Bool
     /// The address of whoever made the connection, if what it says of others is believed; nil if not.
     private var trustedPeer: String?
     /// Whether it is one stream of an HTTP/2 connection.
     private let isStream: Bool
+    /// The names of the client's certificate; worked out when a filter asks.
+    private(set) lazy var certificateNames: [String] =
+        origin?.client?.certificateNames ?? (context?.channel).map(ClientConnection.certificateNames) ?? []
+    /// What it has of the request that it is made for, where it is the gateway's own.
+    let origin: RequestOrigin?
     /// `x-forwarded-for` and `x-forwarded-proto`, the same for each request of a connection.
     private(set) var forwardedFields: [UInt8] = []
     /// What `Forwarded` says besides the host; empty if upstreams do not get it.
@@ -75,12 +79,14 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// Whether the connection goes on after the present answer.
     private(set) var keepsAlive = true
 
-    init(worker: Worker, isSecure: Bool, isStream: Bool = false, address: String? = nil) {
+    init(
+        worker: Worker, isSecure: Bool, isStream: Bool = false, address: String? = nil, origin: RequestOrigin? = nil
+    ) {
         self.worker = worker
+        self.origin = origin
         self.isSecure = isSecure
         isTLS = isSecure
         toldAddress = address
-        isDetached = false
         self.isStream = isStream
         timer.onFire = { [unowned self] in timedOut() }
         deadlineTimer.onFire = { [unowned self] in exchange?.deadlineReached() }
@@ -92,7 +98,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         isSecure = client.isSecure
         isTLS = client.isTLS
         toldAddress = nil
-        isDetached = true
+        origin = client.origin
         isStream = false
         address = client.address
         forwardedFields = client.forwardedFields
@@ -103,6 +109,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        isWritable = context.channel.isWritable
         if context.channel.isActive { opened(context) }
     }
 
@@ -112,14 +119,20 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private func opened(_ context: ChannelHandlerContext) {
         guard forwardedFields.isEmpty else { return }
-        let peer = toldAddress ?? context.channel.remoteAddress?.ipAddress ?? "unknown"
-        know(ForwardedChain(peer: peer, isSecure: isTLS))
-        let trusted = worker.snapshot.configuration.trustedProxies
-        if !trusted.isEmpty, let bytes = addressBytes, trusted.contains(where: { $0.contains(bytes) }) {
-            trustedPeer = peer
+        if let origin {
+            (address, forwardedFields, forwardedElements) = (
+                origin.address, origin.forwardedFields, origin.forwardedElements
+            )
+        } else {
+            let peer = toldAddress ?? context.channel.remoteAddress?.ipAddress ?? "unknown"
+            know(ForwardedChain(peer: peer, isSecure: isTLS))
+            let trusted = worker.snapshot.configuration.trustedProxies
+            if !trusted.isEmpty, let bytes = addressBytes, trusted.contains(where: { $0.contains(bytes) }) {
+                trustedPeer = peer
+            }
+            worker.opened(self)
         }
-        worker.opened(self)
-        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
+        worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.headTimeout))
         read()
     }
 
@@ -135,11 +148,13 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     func channelInactive(context: ChannelHandlerContext) {
         close()
         self.context = nil
+        isWritable = false
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         close()
         self.context = nil
+        isWritable = false
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -183,6 +198,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
+        isWritable = context.channel.isWritable
         exchange?.clientWritabilityChanged()
     }
 
@@ -203,7 +219,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         return !head.keepAlive && inbound.readableBytes > 0
     }
 
-    var isWritable: Bool { context?.channel.isWritable ?? isDetached }
+    /// Whether what is written goes out soon.
+    private(set) var isWritable = true
 
     private func read() {
         guard !isReading, !inputClosed, phase != .closed, let context else { return }
@@ -246,10 +263,6 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             return false
         }
         let limits = worker.snapshot.configuration.headLimits
-        if !headStarted {
-            headStarted = true
-            if hasServed { worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head) }
-        }
         var failure: CodecError?
         let length = inbound.withUnsafeMutableReadableBytes { bytes -> Int? in
             do throws(CodecError) {
@@ -263,11 +276,17 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             refuse(failure)
             return false
         }
-        guard let length, let bytes = inbound.readSlice(length: length) else { return false }
+        guard let length, let bytes = inbound.readSlice(length: length) else {
+            if !headStarted {
+                headStarted = true
+                if hasServed { worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.headTimeout)) }
+            }
+            return false
+        }
         if inbound.readableBytes == 0 { inbound = ByteBuffer() }
         headStarted = false
         hasServed = true
-        worker.cancel(timer)
+        worker.disarm(timer)
         start(bytes)
         return true
     }
@@ -384,7 +403,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// The answer has been written whole.
     func exchangeFinished() {
         exchange = nil
-        worker.cancel(deadlineTimer)
+        worker.disarm(deadlineTimer)
         flush()
         if phase == .tunnel { return isStream ? lingerAndClose() : closeAfterFlush() }
         guard phase == .exchange else { return }
@@ -397,7 +416,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             lingerAndClose()
         } else {
             phase = .discarding
-            worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
+            worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.headTimeout))
             process()
             read()
         }
@@ -409,7 +428,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             lingerAndClose()
             return
         }
-        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.idle)
+        worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.idleTimeout))
         read()
     }
 
@@ -434,7 +453,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         guard let context else { return }
         phase = .lingering
         // One who does not read it is let go all the same.
-        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.idle)
+        worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.idleTimeout))
         let loop = NIOLoopBound(context, eventLoop: context.eventLoop)
         context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in loop.value.close(promise: nil) }
     }

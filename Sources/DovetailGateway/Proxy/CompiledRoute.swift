@@ -5,6 +5,9 @@ import DovetailResilience
 enum CompiledAuthenticator {
     case tokens(AuthenticatorState)
     case secrets(CredentialTable)
+    case service(ForwardAuthenticator)
+    case signatures(SignatureVerifier)
+    case certificates(CertificatePrincipals)
 }
 
 /// A route as one loop uses it.
@@ -22,10 +25,13 @@ final class CompiledRoute {
         case split([(pool: UpstreamPool, upTo: Int)])
         case redirect(Redirect)
         case handler(any RawHandler)
+        case gathering(GatheringPlan)
     }
 
     let id: String
     let timeout: Duration?
+    /// The same in nanoseconds.
+    let timeoutNanoseconds: Int64?
     let maximumBodyBytes: Int
     let isIdempotent: Bool?
     let rewrite: Rewrite
@@ -39,7 +45,9 @@ final class CompiledRoute {
     let cors: CompiledCORS?
     let limit: CompiledLimit?
     let authenticator: CompiledAuthenticator?
+    let authenticatorName: String?
     let scopes: Set<String>
+    let claims: [ClaimRequirement]
     let counters: RouteCounters
     let inFlight: InFlightLimit?
     let isEssential: Bool
@@ -53,9 +61,15 @@ final class CompiledRoute {
     ) throws(GatewayConfigurationError) {
         id = route.id
         timeout = route.timeout
+        timeoutNanoseconds = route.timeout?.wholeNanoseconds
         maximumBodyBytes = route.maximumBodyBytes
         isIdempotent = route.isIdempotent
         scopes = route.scopes
+        var claims: [ClaimRequirement] = []
+        for (name, value) in route.claims.sorted(by: { $0.key < $1.key }) {
+            claims.append(try ClaimRequirement(name, value, route: route))
+        }
+        self.claims = claims
         addresses = route.addresses
         cache = route.cache
         allowsWebSocket = route.allowsWebSocket
@@ -92,6 +106,8 @@ final class CompiledRoute {
         switch route.destination {
         case .handler(let handler): destination = .handler(handler)
         case .redirect(let redirect): destination = .redirect(redirect)
+        case .batch(let policy): destination = .gathering(.batch(policy))
+        case .aggregate(let plan): destination = .gathering(try GatheringPlan(plan, route: route))
         case .http(let name): destination = .pool(try pool(name))
         case .split(let weights):
             var parts: [(pool: UpstreamPool, upTo: Int)] = []
@@ -101,15 +117,19 @@ final class CompiledRoute {
             destination = .split(parts)
         }
         cors = (route.cors ?? configuration.cors).map { CompiledCORS($0, methods: MethodSet(route)) }
-        limit = route.rateLimit.map { CompiledLimit($0, limiter: worker.shared.limiter(for: route.id, limit: $0)) }
+        limit = route.rateLimit.map {
+            CompiledLimit(
+                $0, limiter: worker.shared.limiter(for: route.id, limit: $0), route: route.id,
+                store: worker.shared.rateLimits)
+        }
         switch route.authentication {
-        case .none: authenticator = nil
+        case .none: (authenticator, authenticatorName) = (nil, nil)
         case .named(let name):
             guard let state = authenticators[name] else {
                 throw GatewayConfigurationError(
                     "route '\(route.id)' asks for the authenticator '\(name)', which is not configured")
             }
-            authenticator = state
+            (authenticator, authenticatorName) = (state, name)
         }
     }
 }

@@ -60,7 +60,7 @@ extension Exchange {
         guard head.framing == .chunked else { return connection.write(slice) }
         var size = ByteBuffer()
         size.writeShortHex(slice.readableBytes)
-        size.writeStaticString("\r\n")
+        size.writeLiteral("\r\n")
         connection.write(size)
         connection.write(slice)
         connection.write(ByteBuffer(staticString: "\r\n"))
@@ -70,7 +70,7 @@ extension Exchange {
         if head.framing == .chunked {
             var last = ByteBuffer(staticString: "0\r\n")
             last.writeBytes(TrailerSection.forwarded(client.requestTrailers))
-            last.writeStaticString("\r\n")
+            last.writeLiteral("\r\n")
             connection.write(last)
         }
         connection.requestIsSent = true

@@ -55,7 +55,7 @@ extension Exchange {
         worker.compose()
         if responseFraming == .chunked {
             worker.scratch.writeShortHex(slice.readableBytes)
-            worker.scratch.writeStaticString("\r\n")
+            worker.scratch.writeLiteral("\r\n")
         }
         if slice.readableBytes <= Exchange.copyLimit {
             worker.scratch.writeImmutableBuffer(slice)
@@ -65,7 +65,7 @@ extension Exchange {
         }
         guard responseFraming == .chunked else { return }
         worker.compose()
-        worker.scratch.writeStaticString("\r\n")
+        worker.scratch.writeLiteral("\r\n")
     }
 
     /// The answer is whole, with these lines of trailers behind it.
@@ -74,11 +74,11 @@ extension Exchange {
         keepWhole()
         if responseFraming == .chunked {
             worker.compose()
-            worker.scratch.writeStaticString("0\r\n")
+            worker.scratch.writeLiteral("0\r\n")
             if head.acceptsTrailers, !trailers.isEmpty {
                 worker.scratch.writeBytes(TrailerSection.forwarded(trailers))
             }
-            worker.scratch.writeStaticString("\r\n")
+            worker.scratch.writeLiteral("\r\n")
         }
         commitResponse()
     }
@@ -133,23 +133,23 @@ extension Exchange {
     }
 
     private func writeHead(status: Int, reason: String, fields: [(String, String)], framing: BodyFraming) {
-        worker.scratch.writeStaticString("HTTP/1.1 ")
+        worker.scratch.writeLiteral("HTTP/1.1 ")
         worker.scratch.writeDecimal(status)
         worker.scratch.writeInteger(UInt8(0x20))
         worker.scratch.writeString(reason)
-        worker.scratch.writeStaticString("\r\ndate: ")
+        worker.scratch.writeLiteral("\r\ndate: ")
         worker.scratch.writeBytes(worker.date())
-        worker.scratch.writeStaticString("\r\n")
+        worker.scratch.writeLiteral("\r\n")
         for (name, value) in fields {
             worker.scratch.writeString(name)
-            worker.scratch.writeStaticString(": ")
+            worker.scratch.writeLiteral(": ")
             worker.scratch.writeString(value)
-            worker.scratch.writeStaticString("\r\n")
+            worker.scratch.writeLiteral("\r\n")
         }
         if case .length(let length) = framing { writeContentLength(length, into: &worker.scratch) }
-        if framing == .chunked { worker.scratch.writeStaticString("transfer-encoding: chunked\r\n") }
+        if framing == .chunked { worker.scratch.writeLiteral("transfer-encoding: chunked\r\n") }
         writeGatewayFields(into: &worker.scratch)
-        worker.scratch.writeStaticString("\r\n")
+        worker.scratch.writeLiteral("\r\n")
     }
 
     var correlationText: String {

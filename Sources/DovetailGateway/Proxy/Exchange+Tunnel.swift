@@ -30,17 +30,17 @@ extension Exchange {
         if let limit = pool?.guards.inFlight, limit.isAdaptive { upstreamPlace = nil }
         worker.cancel(client.deadlineTimer)
         worker.compose()
-        worker.scratch.writeStaticString(
+        worker.scratch.writeLiteral(
             "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n")
         for field in fields where field.known == .other {
-            worker.scratch.writeBytes(bytes[field.name])
-            worker.scratch.writeStaticString(": ")
-            worker.scratch.writeBytes(bytes[field.value])
-            worker.scratch.writeStaticString("\r\n")
+            worker.scratch.writeRaw(bytes[field.name])
+            worker.scratch.writeLiteral(": ")
+            worker.scratch.writeRaw(bytes[field.value])
+            worker.scratch.writeLiteral("\r\n")
         }
-        worker.scratch.writeStaticString("x-correlation-id: ")
+        worker.scratch.writeLiteral("x-correlation-id: ")
         headBytes.withUnsafeReadableBytes { writeCorrelationID(into: &worker.scratch, $0) }
-        worker.scratch.writeStaticString("\r\n\r\n")
+        worker.scratch.writeLiteral("\r\n\r\n")
         commitResponse()
         client.becomeTunnel()
     }

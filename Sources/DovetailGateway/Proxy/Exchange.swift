@@ -11,6 +11,9 @@ final class Exchange {
         case none
         case upstream(UpstreamConnection)
         case handler(HandlerCall)
+        case gathering(Gathering)
+        /// Nobody yet: the body is held until it is known to be the one that was signed.
+        case signedBody(SignedBody, limit: Int)
     }
 
     unowned let client: ClientConnection
@@ -35,6 +38,8 @@ final class Exchange {
     private(set) var pool: UpstreamPool?
     private(set) var originGrant: CompiledCORS.Grant?
     var principal: VerifiedPrincipal?
+    /// What another service has it pass on.
+    var granted: GrantedFields?
     var limitReport: LimitReport?
 
     var responder = Responder.none
@@ -106,6 +111,7 @@ final class Exchange {
         route = original.route
         captures = original.captures
         principal = original.principal
+        granted = original.granted
         needsContinue = false
         isCopy = true
         hedged = hedges ? original : nil
@@ -125,7 +131,9 @@ final class Exchange {
         {
             return
         }
-        switch match(head.method) {
+        let match: Router.Match? = client.origin?.route == nil ? match(head.method) : nil
+        switch match {
+        case nil: route = client.origin?.route
         case .route(let index): route = snapshot.routes[index]
         case .methodNotAllowed(let allowed):
             let problem = Problem("method-not-allowed", status: 405, detail: "this path takes \(allowed.description)")
@@ -134,21 +142,32 @@ final class Exchange {
             return reject(.noRoute, Problem("no-route", status: 404, detail: "nothing is reachable at this path"))
         }
         guard let route else { return }
-        if let load = snapshot.load, !admitToGateway(load, route) { return }
+        if let load = snapshot.load, client.origin?.purpose != .authentication, !admitToGateway(load, route) { return }
         if let origin = head.origin, let cors = route.cors {
             originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
         }
         if case .length(let length) = head.framing, length > route.maximumBodyBytes { return rejectBody() }
-        if let timeout = route.timeout {
-            let deadline = started + timeout
+        if let timeout = route.timeoutNanoseconds {
+            var deadline = started.advanced(byNanoseconds: timeout)
+            if let outer = client.origin?.deadline { deadline = min(deadline, outer) }
             self.deadline = deadline
             worker.schedule(client.deadlineTimer, at: deadline)
         }
         guard admitAddress(), limitByAddress() else { return }
+        identify()
+    }
+
+    /// Finds out who asks, where that has to be known.
+    func identify() {
+        guard let route else { return }
         guard let authenticator = route.authenticator else { return authenticated() }
+        if let origin = client.origin, origin.vouches(for: self, on: route) { return authenticated() }
         switch authenticator {
         case .tokens(let state): authenticate(with: state)
         case .secrets(let table): authenticate(with: table)
+        case .service(let service): service.ask(about: self)
+        case .signatures(let verifier): authenticate(with: verifier)
+        case .certificates(let principals): authenticate(with: principals)
         }
     }
 
@@ -180,6 +199,12 @@ final class Exchange {
     func authenticated() {
         guard let route, !isOver else { return }
         guard authorise(for: route), limitByPrincipal() else { return }
+        proceed()
+    }
+
+    /// It may be answered: from what is kept, or by whoever its route leads to.
+    func proceed() {
+        guard let route else { return }
         if let policy = route.cache, answerFromCache(policy) { return }
         forward(by: route)
     }
@@ -200,9 +225,21 @@ final class Exchange {
         case .redirect(let redirect): self.redirect(redirect)
         case .handler(let handler):
             responder = .handler(HandlerCall(handler, exchange: self))
-            askForBody()
-            client.pumpBody()
+            beginBody()
+        case .gathering(let plan):
+            responder = .gathering(Gathering(plan, exchange: self))
+            beginBody()
         }
+    }
+
+    /// Hands over the body to whoever answers in this process: what of it there is already, and what comes.
+    private func beginBody() {
+        guard bodyEnded else {
+            askForBody()
+            return client.pumpBody()
+        }
+        if let replay { requestBody(replay, count: replay.readableBytes) }
+        requestBodyEnd()
     }
 
     func forward(to pool: UpstreamPool) {
@@ -234,7 +271,7 @@ final class Exchange {
         switch responder {
         case .none: false
         case .upstream(let connection): connection.isWritable
-        case .handler: true
+        case .handler, .gathering, .signedBody: true
         }
     }
 
@@ -259,6 +296,11 @@ final class Exchange {
             keepForReplay(slice)
             writeRequestBody(slice, to: connection)
         case .handler(let call): call.append(slice)
+        case .gathering(let gathering): gathering.append(slice)
+        case .signedBody(let body, let limit):
+            guard !body.append(slice, upTo: limit) else { break }
+            responder = .none
+            rejectBody()
         }
     }
 
@@ -273,6 +315,8 @@ final class Exchange {
         case .none: break
         case .upstream(let connection): endRequest(on: connection)
         case .handler(let call): call.run()
+        case .gathering(let gathering): gathering.run()
+        case .signedBody(let body, _): signedBodyEnded(body)
         }
     }
 
@@ -318,6 +362,7 @@ final class Exchange {
     func deadlineReached() {
         guard !isOver else { return }
         if !isCopy { worker.counters.timeouts += 1 }
+        if case .gathering(let gathering) = responder, gathering.deadlineReached() { return }
         report(.failure)
         if status == 0, case .upstream(let connection) = responder {
             connection.pool.observe(connection.server, isFailure: true, since: attemptStarted)
@@ -333,6 +378,7 @@ final class Exchange {
         case .none: break
         case .upstream(let connection): connection.clientWritabilityChanged()
         case .handler(let call): call.clientWritabilityChanged()
+        case .gathering, .signedBody: break
         }
     }
 
@@ -345,6 +391,8 @@ final class Exchange {
         case .none: break
         case .upstream(let connection): connection.abandon()
         case .handler(let call): call.cancel()
+        case .gathering(let gathering): gathering.cancel()
+        case .signedBody: break
         }
         responder = .none
     }

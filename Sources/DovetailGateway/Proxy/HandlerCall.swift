@@ -169,8 +169,14 @@ extension Exchange {
                 default: break
                 }
                 if head.nominatesFields, bytes.connectionNominates(field.name, in: fields) { continue }
+                if granted?.replaces(bytes[field.name]) ?? false { continue }
                 if let name = HTTPField.Name(bytes[field.name].text) {
                     headers.append(HTTPField(name: name, value: value))
+                }
+            }
+            for field in granted?.fields ?? [] {
+                if let name = HTTPField.Name(field.name) {
+                    headers.append(HTTPField(name: name, value: field.value))
                 }
             }
             headers[.correlationID] = correlationText

@@ -8,14 +8,21 @@ final class SharedState: Sendable {
         var inFlight: [String: (policy: InFlightPolicy, limit: InFlightLimit)] = [:]
         var limiters: [String: (limit: Route.Limit, limiter: RateLimiter)] = [:]
         var guards: [String: (upstream: Upstream, guards: UpstreamGuards)] = [:]
+        var nonces: [String: (settings: SignatureAuthentication, memory: NonceMemory)] = [:]
     }
 
     private let tables = Mutex(Tables())
     let onRequestFinished: (@Sendable (RequestRecord) -> Void)?
     let cache: ResponseCache
+    /// Who counts for several gateways; nil: each counts by itself.
+    let rateLimits: (any RateLimitStore)?
     let load = LoadGauge()
 
-    init(cacheBytes: Int, onRequestFinished: (@Sendable (RequestRecord) -> Void)?) {
+    init(
+        cacheBytes: Int, rateLimits: (any RateLimitStore)? = nil,
+        onRequestFinished: (@Sendable (RequestRecord) -> Void)?
+    ) {
+        self.rateLimits = rateLimits
         cache = ResponseCache(capacity: max(0, cacheBytes))
         self.onRequestFinished = onRequestFinished
     }
@@ -60,6 +67,21 @@ final class SharedState: Sendable {
         }
     }
 
+    /// The nonces of an authenticator, kept as long as its bounds stay the same: its keys may change.
+    func nonces(of authenticator: String, _ settings: SignatureAuthentication) -> NonceMemory {
+        tables.withLock { tables in
+            if let known = tables.nonces[authenticator], known.settings.maximumSkew == settings.maximumSkew,
+                known.settings.maximumNonces == settings.maximumNonces
+            {
+                return known.memory
+            }
+            // A signature holds for the skew before its time and after it.
+            let memory = NonceMemory(window: settings.maximumSkew * 2, capacity: settings.maximumNonces)
+            tables.nonces[authenticator] = (settings, memory)
+            return memory
+        }
+    }
+
     /// How often each upstream's breaker has opened.
     var breakerOpenings: [String: UInt64] {
         tables.withLock { tables in
@@ -70,10 +92,11 @@ final class SharedState: Sendable {
     /// Forgets what `configuration` does not name.
     func keepOnly(_ configuration: GatewayConfiguration) {
         let routes = Set(configuration.routes.map(\.id))
-        let upstreams = Set(configuration.upstreams.map(\.name))
+        let upstreams = Set((configuration.upstreams + configuration.authenticationServices).map(\.name))
         tables.withLock { tables in
             tables.inFlight = tables.inFlight.filter { routes.contains($0.key) }
             tables.limiters = tables.limiters.filter { routes.contains($0.key) }
+            tables.nonces = tables.nonces.filter { configuration.authenticators[$0.key] != nil }
             tables.guards = tables.guards.filter { upstreams.contains($0.key) }
         }
     }

@@ -7,6 +7,9 @@ import DovetailResilience
 final class Snapshot {
     let configuration: GatewayConfiguration
     let router: Router
+    /// How long a client may take with a head, and between two requests, in nanoseconds.
+    let headTimeout: Int64
+    let idleTimeout: Int64
     let routes: [CompiledRoute]
     let pools: [String: UpstreamPool]
     /// Whether any route keeps answers.
@@ -18,6 +21,8 @@ final class Snapshot {
         hasCache = false
         load = nil
         configuration = GatewayConfiguration(listen: .init(port: 0), routes: [])
+        headTimeout = configuration.timeouts.head.wholeNanoseconds
+        idleTimeout = configuration.timeouts.idle.wholeNanoseconds
         router = Router([])
         routes = []
         pools = [:]
@@ -31,12 +36,20 @@ final class Snapshot {
         previous: Snapshot
     ) throws(GatewayConfigurationError) {
         var pools: [String: UpstreamPool] = [:]
-        for upstream in configuration.upstreams {
+        for upstream in configuration.upstreams + configuration.authenticationServices {
             if let pool = previous.pools[upstream.name], pool.upstream.isSame(as: upstream) {
                 pools[upstream.name] = pool
             } else {
                 pools[upstream.name] = try UpstreamPool(upstream, worker: worker)
             }
+        }
+        var authenticators = authenticators
+        for (name, authenticator) in configuration.authenticators {
+            guard case .forward(let forward) = authenticator else { continue }
+            let route = try CompiledRoute(
+                try forward.route(name), configuration: configuration, pools: pools, authenticators: [:],
+                worker: worker)
+            authenticators[name] = .service(ForwardAuthenticator(name, forward, route: route, worker: worker))
         }
         var routes: [CompiledRoute] = []
         for route in configuration.routes {
@@ -45,6 +58,8 @@ final class Snapshot {
                     route, configuration: configuration, pools: pools, authenticators: authenticators, worker: worker))
         }
         self.configuration = configuration
+        headTimeout = configuration.timeouts.head.wholeNanoseconds
+        idleTimeout = configuration.timeouts.idle.wholeNanoseconds
         load = configuration.load.concernsRequests ? configuration.load : nil
         self.pools = pools
         hasCache = configuration.routes.contains { $0.cache != nil }

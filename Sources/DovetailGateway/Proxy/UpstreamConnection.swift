@@ -72,7 +72,8 @@ final class UpstreamConnection: ChannelInboundHandler {
         context?.close(promise: nil)
     }
 
-    var isWritable: Bool { context?.channel.isWritable ?? false }
+    /// Whether what is written goes out soon.
+    private(set) var isWritable = false
 
     func write(_ buffer: ByteBuffer) {
         needsFlush = true
@@ -89,6 +90,7 @@ final class UpstreamConnection: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        isWritable = context.channel.isWritable
     }
 
     /// Begins to read: answers, and the end of the connection while it lies idle.
@@ -123,6 +125,7 @@ final class UpstreamConnection: ChannelInboundHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
+        isWritable = context.channel.isWritable
         guard isWritable, let exchange else { return }
         exchange.client.pumpBody()
         flush()
@@ -140,6 +143,7 @@ final class UpstreamConnection: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         self.context = nil
+        isWritable = false
         pool.closed(self)
         guard let exchange else { return }
         self.exchange = nil

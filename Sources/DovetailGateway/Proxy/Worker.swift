@@ -54,6 +54,13 @@ final class Worker {
         var compiled = states.mapValues { CompiledAuthenticator.tokens($0) }
         for (name, authenticator) in configuration.authenticators {
             if let table = try CredentialTable(name: name, authenticator) { compiled[name] = .secrets(table) }
+            switch authenticator {
+            case .signatures(let signatures):
+                let nonces = shared.nonces(of: name, signatures)
+                compiled[name] = .signatures(SignatureVerifier(name: name, signatures, nonces: nonces))
+            case .certificates(let clients): compiled[name] = .certificates(CertificatePrincipals(name: name, clients))
+            default: break
+            }
         }
         let next = try Snapshot(configuration, authenticators: compiled, worker: self, previous: snapshot)
         authenticators = states
@@ -165,6 +172,11 @@ final class Worker {
         wheel.cancel(timer)
     }
 
+    /// Keeps a timer from firing that is set again soon.
+    func disarm(_ timer: WheelTimer) {
+        wheel.disarm(timer)
+    }
+
     private func tickLater() {
         guard !isTicking, wheel.count > 0 else { return }
         isTicking = true
@@ -192,7 +204,7 @@ extension Worker: NIOScheduledCallbackHandler {
         isTicking = false
         let now = MonotonicTime.now.nanoseconds
         lag.ticked(due: tickDue, now: now)
-        for timer in wheel.advance(to: now) { timer.onFire?() }
+        for timer in wheel.advance(to: now) { timer.fire() }
         tickLater()
     }
 }

@@ -4,7 +4,7 @@
 /// with more such bytes first, and where they are as many, in the order of the configuration.
 /// Among templates the one with the earlier literal segment wins. A route that does not take the method, or whose conditions do not hold, is passed over, so
 /// that `GET /orders/{id}` and `POST /orders/new` live side by side.
-struct Router: Sendable {
+final class Router: Sendable {
     /// The most segments a template may capture.
     static let maximumCaptures = 16
 
@@ -34,8 +34,8 @@ struct Router: Sendable {
 
     private let anyHost: FlatTrie
     /// Expressions, those that begin with more literal bytes first; of routes for all hosts, and by host.
-    private var expressions: [Candidate] = []
-    private var hostExpressions: [[UInt8]: [Candidate]] = [:]
+    private let expressions: [Candidate]
+    private let hostExpressions: [[UInt8]: [Candidate]]
     private let hosts: [[UInt8]: FlatTrie]
     private let methods: [MethodSet]
     private let conditions: [[CompiledCondition]]
@@ -46,6 +46,8 @@ struct Router: Sendable {
         conditions = routes.map { $0.conditions.map(CompiledCondition.init) }
         var anyHost = PathTrie()
         var hosts: [[UInt8]: PathTrie] = [:]
+        var expressions: [Candidate] = []
+        var hostExpressions: [[UInt8]: [Candidate]] = [:]
         // Where paths are the same, who asks for more is asked first.
         let order = routes.enumerated().sorted {
             ($1.element.conditions.count, $0.offset) < ($0.element.conditions.count, $1.offset)
@@ -68,8 +70,8 @@ struct Router: Sendable {
             }
             hosts[host.utf8.map(lowercased), default: PathTrie()].insert(route.path, route: Int32(index))
         }
-        expressions = Router.sorted(expressions)
-        hostExpressions = hostExpressions.mapValues(Router.sorted)
+        self.expressions = Router.sorted(expressions)
+        self.hostExpressions = hostExpressions.mapValues(Router.sorted)
         self.anyHost = FlatTrie(anyHost)
         self.hosts = hosts.mapValues(FlatTrie.init)
     }

@@ -46,16 +46,18 @@ public final class Gateway: Service {
     ///   - onRequestFinished: Told of each request when its last byte is written. It is called on an event loop: it must not
     ///     block, and hands on what takes time. Without it nothing is built for it.
     ///   - fetch: Gets key sets that are published at a URL.
+    ///   - rateLimits: Who counts for several gateways; each counts by itself unless given.
     ///   - resolve: Finds the addresses of servers' names; the system's resolver unless given.
     public init(
         _ configuration: GatewayConfiguration, eventLoops: Int = System.coreCount,
         logger: Logger = Logger(label: "dovetail.gateway"),
         onRequestFinished: (@Sendable (RequestRecord) -> Void)? = nil, fetch: KeySetFetch? = nil,
-        resolve: NameResolver? = nil
+        rateLimits: (any RateLimitStore)? = nil, resolve: NameResolver? = nil
     ) throws(GatewayConfigurationError) {
         try configuration.validate()
         state = Mutex(State(configuration: configuration))
-        shared = SharedState(cacheBytes: configuration.cacheBytes, onRequestFinished: onRequestFinished)
+        shared = SharedState(
+            cacheBytes: configuration.cacheBytes, rateLimits: rateLimits, onRequestFinished: onRequestFinished)
         loopCount = max(1, eventLoops)
         self.logger = logger
         self.fetch = fetch
@@ -285,6 +287,11 @@ public final class Gateway: Service {
         shared.cache.invalidate(place: Array("\(host.lowercased()) \(path)".utf8))
     }
 
+    /// Throws away the answers that are kept for a path, whatever their host and query; what was asked for before is not kept after it.
+    public func invalidate(path: String) {
+        shared.cache.invalidate(path: Array(path.utf8))
+    }
+
     /// Throws away all answers that are kept.
     public func clearCache() { shared.cache.clear() }
 
@@ -308,6 +315,7 @@ public final class Gateway: Service {
         var verifiers: [String: JWTVerifier] = [:]
         for (name, authenticator) in configuration.authenticators {
             switch authenticator {
+            case .forward, .signatures, .certificates: break
             case .apiKeys, .basic: _ = try CredentialTable(name: name, authenticator)
             case .jwt(let jwt):
                 if let verifier = known[name], verifier.configuration == jwt {

@@ -44,7 +44,7 @@ extension Exchange {
         let end = MonotonicTime.now
         let counters = route?.counters ?? worker.unroutedCounters
         counters.count(status: brokeOff ? 0 : status, nanoseconds: end.nanoseconds - started.nanoseconds)
-        guard let tell = worker.shared.onRequestFinished else { return }
+        guard let tell = worker.shared.onRequestFinished, client.origin?.purpose != .authentication else { return }
         tell(makeRecord(end, brokeOff))
     }
 

@@ -57,7 +57,8 @@ final class CertificateTable: Sendable {
             configuration.minimumTLSVersion = .tlsv12
             configuration.applicationProtocols = ["h2", "http/1.1"]
             if let authorities = settings.clientAuthorities {
-                configuration.certificateVerification = .noHostnameVerification
+                configuration.certificateVerification =
+                    settings.isClientCertificateOptional ? .optionalVerification : .noHostnameVerification
                 configuration.trustRoots = .file(authorities)
             }
             configuration.sslContextCallback = { [weak self] client, promise in

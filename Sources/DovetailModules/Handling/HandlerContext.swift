@@ -180,6 +180,15 @@ public struct HandlerContext: Sendable {
         return try await runtime.readModel.query(after: position, until: call.deadline, body)
     }
 
+    /// The answers to a query on the read models: as it is now, then again after each change, if it is another. For a streaming endpoint: `AnswerStream(context.changes { … })`.
+    ///
+    /// Ends when the caller has gone or the node shuts down. See ``LiveQuery``.
+    public func changes<Value: Sendable & Equatable>(
+        _ body: @escaping @Sendable (Snapshot) throws -> Value
+    ) -> LiveQuery<Value> {
+        runtime.readModel.changes(body)
+    }
+
     /// The log position that the handler's writes have reached, for the caller to read after.
     var position: LogPosition? { reached.value.withLock { $0 } }
 

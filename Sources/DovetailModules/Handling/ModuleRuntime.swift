@@ -13,11 +13,12 @@ package final class ModuleRuntime: Sendable {
     package let readModel: ReadModel
     let answers: Answers
     let scheduler: EventScheduler
-    private let wakeUps: SagaWakeUps
+    private let sagas: [any SagaService]
 
     package init(
         module: String, parts: ModuleParts, log: any EventLog, views: any Database, commands: CommandExecutor,
-        scheduler: EventScheduler? = nil, sagas: SagaWakeUps = SagaWakeUps()
+        scheduler: EventScheduler? = nil, sagas wakeUps: SagaWakeUps = SagaWakeUps(),
+        keepEndedSagas: Duration? = .seconds(30 * 86_400)
     ) {
         self.module = module
         self.parts = parts
@@ -26,7 +27,9 @@ package final class ModuleRuntime: Sendable {
         readModel = ReadModel(parts.projections, from: log, in: views)
         answers = Answers(log: log)
         self.scheduler = scheduler ?? EventScheduler(log: log)
-        wakeUps = sagas
+        sagas = parts.sagas.map {
+            $0.runner(log: log, commands: commands, source: module, wakeUps: wakeUps, keepEnded: keepEndedSagas)
+        }
     }
 
     /// Makes the tables. Has to be done before the module answers or its ``services`` run.
@@ -35,6 +38,14 @@ package final class ModuleRuntime: Sendable {
         try await scheduler.prepare()
         if !parts.tables.isEmpty { try await log.migrate(Migrations(owner: module, steps: parts.tables)) }
         try await readModel.prepare()
+        for saga in sagas { try await saga.prepare() }
+    }
+
+    /// What the module's readers have not done with, by where they are: what is written of them lags behind that.
+    package var holds: [RetentionHold] {
+        readModel.status.map {
+            RetentionHold(name: "the read model '\($0.name)' of \(module)", done: $0.status.scanned)
+        } + sagas.compactMap(\.hold)
     }
 
     /// Its subscriptions, for the node's bus.
@@ -42,7 +53,6 @@ package final class ModuleRuntime: Sendable {
 
     /// What runs as long as the node does, besides the bus: projections and sagas.
     package var services: [any Service] {
-        (parts.projections.isEmpty ? [] : [readModel])
-            + parts.sagas.map { $0.runner(log: log, commands: commands, source: module, wakeUps: wakeUps) }
+        (parts.projections.isEmpty ? [] : [readModel]) + sagas.map { $0 as any Service }
     }
 }

@@ -37,6 +37,8 @@ extension AdminAPI {
         public var record: SagaRecord
         /// What has happened.
         public var journal: [SagaJournalEntry]
+        /// The queues for the resources that it has locked or waits for.
+        public var locks: [SagaLockLine]?
     }
 
     /// What is to be done to an instance.

@@ -1,4 +1,5 @@
 import DovetailContracts
+import DovetailEvents
 import Foundation
 
 /// What an operator says, and is told, of streams.
@@ -15,6 +16,30 @@ extension AdminAPI {
         public var stream: String
         /// The last version that goes.
         public var through: Int64
+    }
+
+    /// What is said of a stream.
+    public struct StreamMetadataLine: Wire {
+        /// Its name.
+        public var stream: String
+        /// How often that was changed.
+        public var version: Int64
+        /// What is said.
+        public var metadata: StreamMetadata
+    }
+
+    /// What is to be said of a stream; what is left out stays as it is.
+    public struct SetStreamMetadata: Wire {
+        /// Its name.
+        public var stream: String
+        /// Of how many last events it is kept; 0: of all.
+        public var maxCount: Int64?
+        /// How many seconds events are kept; 0: for good.
+        public var maxAge: Int64?
+        /// What is noted, by name; an empty text takes a note away.
+        public var values: [String: String]?
+        /// The version that is expected; any unless given.
+        public var expected: Int64?
     }
 
     /// Where a stream stands.

@@ -58,6 +58,13 @@ public struct AdminAPI: Contract {
     public let truncateStream = Endpoint.post(
         "/streams/{stream}/truncate", TruncateStream.self, returns: StreamLine.self
     ).fails(unknown, refused)
+    /// What is said of a stream.
+    public let streamMetadata = Endpoint.get(
+        "/streams/{stream}/metadata", ByStream.self, returns: StreamMetadataLine.self)
+    /// Says something of a stream.
+    public let setStreamMetadata = Endpoint.post(
+        "/streams/{stream}/metadata", SetStreamMetadata.self, returns: StreamMetadataLine.self
+    ).fails(refused)
     /// The builds of the read models.
     public let projections = Endpoint.get("/projections", Nothing.self, returns: ProjectionList.self)
     /// Begins to build a read model again, beside the one that answers.

@@ -14,7 +14,8 @@ extension ModuleBuilder<AdminAPI> {
         }
         handle(\.saga) { query, _ in
             let (record, entries) = try await journal.known(query.id)
-            return .init(record: record, journal: entries)
+            let locks = try await journal.locks(of: record.id)
+            return .init(record: record, journal: entries, locks: locks.isEmpty ? nil : locks)
         }
         handle(\.interveneInSaga) { request, _ in
             let (record, _) = try await journal.known(request.id)

@@ -23,6 +23,25 @@ extension ModuleBuilder<AdminAPI> {
                 try await log.record(Intervention(action: "restored", subscription: query.stream))
             }
         }
+        handle(\.streamMetadata) { query, _ in
+            let (metadata, version) = try await log.metadata(of: query.stream)
+            return .init(stream: query.stream, version: version, metadata: metadata)
+        }
+        handle(\.setStreamMetadata) { query, _ in
+            try await toldResult {
+                var (metadata, version) = try await log.metadata(of: query.stream)
+                if let maxCount = query.maxCount { metadata.maxCount = maxCount == 0 ? nil : maxCount }
+                if let maxAge = query.maxAge { metadata.maxAge = maxAge == 0 ? nil : maxAge }
+                for (name, value) in query.values ?? [:] { metadata.values[name] = value.isEmpty ? nil : value }
+                // What is left out was looked at: nobody may change it in between.
+                version = try await log.setMetadata(
+                    metadata, of: query.stream, expected: .exactly(query.expected ?? version))
+                try await log.record(
+                    Intervention(
+                        action: "metadata", subscription: query.stream, detail: "version \(version)"))
+                return .init(stream: query.stream, version: version, metadata: metadata)
+            }
+        }
         handle(\.truncateStream) { query, _ in
             try await toldResult {
                 _ = try await log.known(query.stream)

@@ -10,8 +10,17 @@ struct Findings: Sendable {
     let folder: String
 
     var all: [CheckReport.Finding] {
-        let findings = contracts + handlers + callees + cycles + sagas + topics + routes + doors + privacy
+        let findings = contracts + handlers + callees + cycles + sagas + topics + routes + doors + reach + privacy
         return findings.filter { $0.severity == .error } + findings.filter { $0.severity == .warning }
+    }
+
+    /// What the gateway's routes do to each other.
+    private var reach: [CheckReport.Finding] {
+        guard let plan = try? RoutePlan(configuration, catalog: catalog, folder: folder), let compiled = plan.compiled
+        else {
+            return []
+        }
+        return RouteReach(compiled).findings
     }
 
     private func error(_ place: String, _ message: String) -> CheckReport.Finding {

@@ -24,3 +24,14 @@ struct CheckCommand<Program: Platform>: AsyncParsableCommand {
         if report.hasErrors { throw ExitCode(Exit.failure) }
     }
 }
+
+/// `schema`: what a configuration file may say, for editors.
+struct SchemaCommand: AsyncParsableCommand {
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "schema", abstract: "Prints the JSON Schema of platform.yaml.",
+            discussion: "Editors complete and check by it: # yaml-language-server: $schema=./platform.schema.json")
+    }
+
+    func run() async throws { say(PlatformConfiguration.jsonSchema()) }
+}

@@ -7,7 +7,7 @@ struct PlatformCommand<Program: Platform>: AsyncParsableCommand {
         CommandConfiguration(
             commandName: ProcessInfo.processInfo.processName, abstract: "Runs a platform's nodes, and asks them.",
             subcommands: [
-                RunCommand<Program>.self, CheckCommand<Program>.self, RoutesCommand<Program>.self,
+                RunCommand<Program>.self, CheckCommand<Program>.self, SchemaCommand.self, RoutesCommand<Program>.self,
                 DiffCommand<Program>.self, EventsCommand<Program>.self, ProjectionsCommand<Program>.self,
                 SagasCommand<Program>.self, PrivacyCommand<Program>.self, TraceCommand<Program>.self,
                 StatusCommand<Program>.self,

@@ -248,6 +248,17 @@ extension AdminAPI.SagaDetail {
                 "  \(entry.finishedAt.clock)  \(entry.kind.rawValue)\(step): \(entry.outcome.rawValue)\(attempt)\(duration)\(detail)"
             )
         }
+        if let damage = record.damage { lines.append("  its row cannot be read: \(damage)") }
+        for lock in locks ?? [] where lock.id == record.id {
+            let holder = (locks ?? []).first { $0.resource == lock.resource && $0.key == lock.key && $0.state == .held }
+            let place = "\(lock.resource) '\(lock.key)' at \(lock.step)"
+            switch lock.state {
+            case .held: lines.append("  holds \(place), with the token \(lock.token)")
+            case .waiting:
+                lines.append("  waits for \(place), held by \(holder.map { "\($0.saga) \($0.id)" } ?? "nobody")")
+            case .deadlock: lines.append("  was refused \(place): its holder waits for what it holds itself")
+            }
+        }
         for task in record.progress.tasks {
             let step = task.step.isEmpty ? "compensated" : task.step
             if task.isStuck {

@@ -8,7 +8,7 @@ struct StreamsCommand<Program: Platform>: AsyncParsableCommand {
         CommandConfiguration(
             commandName: "streams",
             abstract: "Shows the stream of an aggregate, ends it, or lets go of its first events.",
-            subcommands: [Show.self, Delete.self, Restore.self, Truncate.self])
+            subcommands: [Show.self, Delete.self, Restore.self, Truncate.self, Metadata.self])
     }
 
     /// Which stream is meant.
@@ -93,6 +93,66 @@ struct StreamsCommand<Program: Platform>: AsyncParsableCommand {
                 say(command.node.json ? try line(status) : status.line)
             }
         }
+    }
+
+    struct Metadata: AsyncParsableCommand {
+        static var configuration: CommandConfiguration {
+            CommandConfiguration(
+                commandName: "metadata", abstract: "Shows what is said of a stream, or says it.",
+                discussion:
+                    "Without options it shows. Events beyond a limit go in the next round of retention, as far as nobody needs them; the aggregate needs an event that begins afresh, or a snapshot, in their place."
+            )
+        }
+
+        @OptionGroup var node: NodeOptions
+        @OptionGroup var chosen: Chosen
+
+        @Option(help: "Of how many last events the stream is kept; 0: of all.")
+        var maxCount: Int64?
+
+        @Option(help: "How many seconds events are kept; 0: for good.")
+        var maxAge: Int64?
+
+        @Option(name: .customLong("set"), help: "A note as name=value; with an empty value it goes.")
+        var values: [String] = []
+
+        @Option(help: "The version of what is said that is expected.")
+        var expect: Int64?
+
+        func run() async throws {
+            let command = self
+            var notes: [String: String] = [:]
+            for text in values {
+                guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
+                    throw ValidationError("'\(text)' is no note; write name=value")
+                }
+                notes[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
+            let noted = notes
+            try await node.ask(Program.modules, orStopped: true) { admin in
+                let isQuestion = command.maxCount == nil && command.maxAge == nil && noted.isEmpty
+                let said =
+                    isQuestion
+                    ? try await admin.streamMetadata(.init(stream: command.chosen.stream))
+                    : try await admin.setStreamMetadata(
+                        .init(
+                            stream: command.chosen.stream, maxCount: command.maxCount, maxAge: command.maxAge,
+                            values: noted, expected: command.expect))
+                say(command.node.json ? try line(said) : said.line)
+            }
+        }
+    }
+}
+
+extension AdminAPI.StreamMetadataLine {
+    /// What is said, in a line.
+    fileprivate var line: String {
+        var parts: [String] = []
+        if let maxCount = metadata.maxCount { parts.append("the last \(maxCount) events are kept") }
+        if let maxAge = metadata.maxAge { parts.append("events are kept for \(maxAge) s") }
+        parts += metadata.values.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        return
+            "\(stream), version \(version): \(parts.isEmpty ? "nothing is said of it" : parts.joined(separator: ", "))"
     }
 }
 

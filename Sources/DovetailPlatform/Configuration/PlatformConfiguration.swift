@@ -26,6 +26,8 @@ public struct PlatformConfiguration: Sendable {
     public let security: Security
     /// The door for events in any language; nil: there is none.
     public let events: Events?
+    /// What is kept of sagas.
+    public let sagas: Sagas
     /// How personal data is kept.
     public let privacy: Privacy
 }
@@ -62,6 +64,8 @@ extension PlatformConfiguration {
         events = section.optional(
             "events", .section("an events section", PlatformConfiguration.Events.init),
             "The door for events in any language: CloudEvents over HTTP.")
+        sagas = section.section(
+            "sagas", .section("a sagas section", PlatformConfiguration.Sagas.init), "What is kept of sagas.")
         privacy = section.section(
             "privacy", .section("a privacy section", PlatformConfiguration.Privacy.init), "How personal data is kept.")
         if nodes.isEmpty { section.report("a platform has at least one node", key: "nodes") }

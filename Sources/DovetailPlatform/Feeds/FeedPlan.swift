@@ -56,7 +56,10 @@ struct FeedPlan {
 
     /// The topics that a node has to get from each other node, by the nodes' names.
     func topics(for node: PlatformConfiguration.Node) -> [(node: PlatformConfiguration.Node, topics: [TopicPattern])] {
-        let wanted = listeners.filter { node.modules.contains($0.module) }.map(\.topic)
+        var wanted = listeners.filter { node.modules.contains($0.module) }.map(\.topic)
+        if configuration.gateway?.node == node.name {
+            wanted += CacheInvalidation.topics(configuration, catalog).map { TopicPattern($0) }
+        }
         let forgetting = forgetting(node, wanted)
         return configuration.nodes.filter { $0.name != node.name }.compactMap { other in
             let there = Set(wanted).filter { topic in publishers(of: topic).contains { other.modules.contains($0) } }

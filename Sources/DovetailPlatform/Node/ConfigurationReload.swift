@@ -55,6 +55,7 @@ struct ConfigurationReload: Service {
             let before = try node.gatewayConfiguration(current)
             let after = try node.gatewayConfiguration(next)
             if let after, let gateway = node.gateway { try await gateway.apply(after) }
+            node.cacheInvalidation?.apply(next)
             let changes = GatewayDifference(from: before, to: after).lines
             logger.notice(
                 "configuration reloaded",
@@ -92,7 +93,7 @@ extension PlatformConfiguration {
             ("platform", platform == next.platform), ("nodes", nodes == next.nodes), ("calls", calls == next.calls),
             ("admin", admin == next.admin), ("telemetry", telemetry == next.telemetry),
             ("security", security == next.security), ("events", events == next.events),
-            ("privacy", privacy == next.privacy),
+            ("privacy", privacy == next.privacy), ("sagas", sagas == next.sagas),
             ("gateway.node", gateway?.node == next.gateway?.node),
             ("gateway.listen", gateway?.listen == next.gateway?.listen),
         ]

@@ -45,6 +45,18 @@ struct GatewayAssembly {
                     try compile(
                         route, id: route.id,
                         to: .redirect(.init(status: redirect.status, scheme: redirect.scheme, host: redirect.host))))
+            case .batch(let batch):
+                let policy = BatchPolicy(maximum: batch.maximum, maximumAnswerBytes: batch.maxAnswer)
+                var compiled = try compile(route, id: route.id, to: .batch(policy))
+                compiled.methods = [.post]
+                routes.append(compiled)
+            case .aggregate(let parts, let maxAnswer):
+                let plan = AggregatePlan(
+                    parts: parts.map { .init(name: $0.name, target: $0.get, isRequired: $0.isRequired) },
+                    maximumAnswerBytes: maxAnswer)
+                var compiled = try compile(route, id: route.id, to: .aggregate(plan))
+                compiled.methods = [.get, .head]
+                routes.append(compiled)
             case .contract(let reference):
                 guard let contract = catalog.contract(reference.description),
                     let module = catalog.provider(of: reference.description),
@@ -89,9 +101,11 @@ struct GatewayAssembly {
         compiled.trustedProxies = gateway.trustedProxies.compactMap(AddressRange.init)
         compiled.sendsForwarded = gateway.forwarded
         compiled.tls = gateway.tls.map { tls in
-            ListenerTLS(
+            var compiled = ListenerTLS(
                 certificates: tls.certificates.map { $0.compiled(in: folder) },
                 clientAuthorities: tls.clientAuthorities.map { resolve($0, in: folder) })
+            compiled.isClientCertificateOptional = tls.clientCertificates == .optional
+            return compiled
         }
         try compiled.validate()
         return compiled
@@ -113,6 +127,9 @@ struct GatewayAssembly {
             isIdempotent: endpoint.idempotency == .key ? nil : endpoint.idempotency == .byNature,
             maximumBodyBytes: route.maxBody ?? gateway.limits.maxBody)
         route.addRules(to: &compiled)
+        if compiled.cache == nil, let caching = endpoint.caching {
+            compiled.cache = CachePolicy(freshFor: caching.freshFor)
+        }
         return compiled
     }
 
@@ -182,6 +199,7 @@ extension PlatformConfiguration.Route {
                 staleIfError: cache.staleIfError, maximumBodyBytes: cache.maxBody)
         }
         route.allowsWebSocket = webSocket
+        route.claims = claims
         route.maximumInFlight = maxInFlight?.compiled
         route.isEssential = essential
         route.mirror = mirror?.compiled
@@ -243,7 +261,10 @@ extension PlatformConfiguration.CORS {
 }
 
 extension PlatformConfiguration.Caller {
-    fileprivate var compiled: Credential { Credential(subject: name, secret: secret.revealed, scopes: Set(scopes)) }
+    var compiled: Credential {
+        Credential(
+            subject: name, secret: secret.revealed, scopes: Set(scopes), claims: claims.mapValues { [$0] })
+    }
 }
 
 extension PlatformConfiguration.Authenticator {
@@ -253,6 +274,9 @@ extension PlatformConfiguration.Authenticator {
         case .jwt(let settings): jwt = settings
         case .apiKeys(let header, let clients): return .apiKeys(header: header, clients.map(\.compiled))
         case .basic(let realm, let users): return .basic(realm: realm, users.map(\.compiled))
+        case .hmac(let hmac): return .signatures(hmac.compiled)
+        case .clientCertificate(let clients): return .certificates(clients.map(\.compiled))
+        case .forward(let forward): return .forward(try forward.compiled(in: folder))
         }
         let algorithms = Set(jwt.algorithms)
         let key: JWTConfiguration.Key

@@ -75,7 +75,8 @@ struct GatewayDifference {
                 reached: reached, access: access, isOpen: route.authentication == .none,
                 rules: [
                     ("takes", reached), ("conditions", "\(route.conditions.map(\.description).sorted())"),
-                    ("access", access), ("addresses", route.addresses.map { "\($0.allow) not \($0.deny)" } ?? "all"),
+                    ("access", access), ("claims", "\(route.claims.sorted { $0.key < $1.key })"),
+                    ("addresses", route.addresses.map { "\($0.allow) not \($0.deny)" } ?? "all"),
                     ("to", destination(route)), ("rewrite", "\(route.rewrite)"),
                     ("rateLimit", route.rateLimit.map { "\($0.limit) by \($0.by)" } ?? "none"),
                     ("timeout", route.timeout.map { "\($0)" } ?? "none"), ("maxBody", "\(route.maximumBodyBytes)"),
@@ -113,6 +114,10 @@ struct GatewayDifference {
             weights.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         case .redirect(let redirect): "another place (\(redirect.status))"
         case .handler: "a module of this process"
+        case .batch(let policy): "the routes of up to \(policy.maximum) requests"
+        case .aggregate(let plan):
+            plan.parts.map { "\($0.name) by \($0.target)\($0.isRequired ? "" : ", if it is there")" }.joined(
+                separator: "; ")
         }
     }
 }

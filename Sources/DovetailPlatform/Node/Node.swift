@@ -48,6 +48,7 @@ package struct Node: Sendable {
     let policies: CallPolicies
     let transports: [HTTPTransport]
     let gateway: Gateway?
+    let cacheInvalidation: CacheInvalidation?
     let eventDoor: EventDoor?
     let webhooks: WebhookSender?
     let folder: String
@@ -84,7 +85,7 @@ package struct Node: Sendable {
                 let runtime = ModuleRuntime(
                     module: module.name, parts: module.assemble(in: environment), log: store.log,
                     views: try store.views(module: module.name), commands: commands, scheduler: scheduler,
-                    sagas: sagaWakeUps)
+                    sagas: sagaWakeUps, keepEndedSagas: configuration.sagas.keepEnded)
                 if let finding = runtime.parts.contracts.flatMap(\.findings).first(where: { $0.severity == .error }) {
                     throw PlatformError("\(finding.place): \(finding.message)")
                 }
@@ -105,12 +106,7 @@ package struct Node: Sendable {
             let marks = FeedMarks(log: store.log)
             try await marks.prepare()
             let holds: @Sendable () async throws -> [RetentionHold] = { [runtimes] in
-                let views = runtimes.flatMap { runtime in
-                    runtime.readModel.status.map {
-                        RetentionHold(name: "the read model '\($0.name)' of \(runtime.module)", done: $0.status.scanned)
-                    }
-                }
-                return try await views + bus.holds + marks.holds()
+                try await runtimes.flatMap(\.holds) + bus.holds + marks.holds()
             }
             let retention = Retention(log: store.log, rules: placement.store.retention, holds: holds)
             let feed = Module.feed(of: store.log, marks: marks)
@@ -150,7 +146,11 @@ package struct Node: Sendable {
                 telemetry: telemetry,
                 policies: policies,
                 transports: directory.transports,
-                gateway: gateway, eventDoor: eventDoor, webhooks: outside?.sender, folder: options.folder)
+                gateway: gateway,
+                cacheInvalidation: gateway.flatMap {
+                    CacheInvalidation(
+                        configuration, gateway: $0, log: store.log, catalog: catalog, runtimes: runtimes)
+                }, eventDoor: eventDoor, webhooks: outside?.sender, folder: options.folder)
         } catch {
             await store.close()
             throw error
@@ -178,6 +178,7 @@ package struct Node: Sendable {
         if let webhooks { services.append(webhooks) }
         services.append(bus)
         services += feeds.map { UntilShutdown($0) }
+        if let cacheInvalidation { services.append(UntilShutdown(cacheInvalidation)) }
         services.append(telemetry)
         if let reloading, gateway != nil {
             services.append(ConfigurationReload(node: self, file: reloading.file, load: reloading.load))

@@ -7,7 +7,7 @@ enum LogSchema {
     /// `PRAGMA application_id` of a store: "Dtl1".
     private static let application: Int64 = 0x4474_6C31
     /// `PRAGMA user_version`: the layout this program writes.
-    static let version: Int64 = 3
+    static let version: Int64 = 4
 
     private static let tables = [
         "CREATE TABLE dovetail_meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -30,7 +30,7 @@ enum LogSchema {
             id INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, source TEXT NOT NULL,
             UNIQUE (name, version, source))
         """,
-        reclaimed,
+        reclaimed, truncated,
     ]
 
     /// What was reclaimed: how many of the numbers from the first to the last, and their checksums together.
@@ -38,6 +38,12 @@ enum LogSchema {
         CREATE TABLE dovetail_reclaimed (
             first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, checksum INTEGER NOT NULL,
             reclaimed_at INTEGER NOT NULL, PRIMARY KEY (first, last)) WITHOUT ROWID
+        """
+
+    /// What is remembered of truncated events whose ids are names: see ``TruncatedEvent``.
+    private static let truncated = """
+        CREATE TABLE IF NOT EXISTS dovetail_truncated (
+            id BLOB PRIMARY KEY, position INTEGER NOT NULL, version INTEGER NOT NULL, input TEXT) WITHOUT ROWID
         """
 
     /// Makes the tables in a new file; checks that an old one is a store that this program can read.
@@ -59,6 +65,7 @@ enum LogSchema {
         guard version < LogSchema.version else { return }
         try connection.run("BEGIN IMMEDIATE")
         if version < 2 { try connection.run(reclaimed) }
+        if version < 4 { try connection.run(truncated) }
         let columns = "SELECT count(*) FROM pragma_table_info('dovetail_streams') WHERE name = 'deleted_at'"
         if try connection.value(columns) == .integer(0) {
             try connection.run("ALTER TABLE dovetail_streams ADD COLUMN deleted_at INTEGER")

@@ -2,6 +2,7 @@ import DovetailContracts
 import DovetailCore
 import DovetailEvents
 import Foundation
+import Synchronization
 
 /// A database file with its writer and its readers.
 final class SQLiteDatabase: Database {
@@ -38,6 +39,8 @@ final class SQLiteLog: EventLog {
     let identity: (log: UniqueID, epoch: Int)
     let durability: Durability
     private let database: SQLiteDatabase
+    /// Whether anything is remembered of what was truncated; nil until somebody has looked. Most logs remember nothing, and commands need not ask them.
+    private let remembers = Mutex<Bool?>(nil)
 
     init(_ database: SQLiteDatabase, identity: (log: UniqueID, epoch: Int), durability: Durability) {
         self.database = database
@@ -102,13 +105,33 @@ final class SQLiteLog: EventLog {
         return isDone ? Reclaimed(count: count, scanned: found.scanned) : Reclaimed(count: 0, scanned: number)
     }
 
+    func truncatedEvent(id: UniqueID) async throws -> TruncatedEvent? {
+        struct Row: Decodable, Sendable { var position: Int64, version: Int64, input: String? }
+        if remembers.withLock({ $0 }) == false { return nil }
+        if remembers.withLock({ $0 }) == nil {
+            let any = try await database.snapshot {
+                try $0.row(Bool.self, "SELECT EXISTS (SELECT 1 FROM dovetail_truncated)") ?? false
+            }
+            // A truncation meanwhile has said so itself.
+            remembers.withLock { $0 = $0 ?? any }
+        }
+        let row = try await database.snapshot { snapshot in
+            try snapshot.row(
+                Row.self, "SELECT position, version, input FROM dovetail_truncated WHERE id = \(id.bytes)")
+        }
+        return row.map {
+            TruncatedEvent(id: id, position: position($0.position), version: $0.version, input: $0.input)
+        }
+    }
+
     func streamStatus(_ name: String) async throws -> StreamStatus? {
         try await database.readers.read { try $0.log.status(ofStream: name) }
     }
 
     func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws {
-        struct Row: Decodable { var position: Int64, checksum: Int64 }
+        struct Row: Decodable { var position: Int64, checksum: Int64, id: [UInt8], version: Int64, attributes: [UInt8] }
         let stream = truncation.stream
+        remembers.withLock { $0 = true }
         try await database.transaction("truncate", as: .engine) { transaction in
             if let hold, let done = try transaction.row(Int64?.self, hold), let done, done < truncation.last {
                 throw LogError(
@@ -125,7 +148,19 @@ final class SQLiteLog: EventLog {
             }
             let rows = try transaction.rows(
                 Row.self,
-                "SELECT position, checksum FROM dovetail_log WHERE stream = \(id) AND version <= \(truncation.through)")
+                """
+                SELECT position, checksum, id, version, attributes FROM dovetail_log
+                WHERE stream = \(id) AND version <= \(truncation.through)
+                """)
+            for row in rows where row.id.withUnsafeBytes({ UniqueID(bytes: $0) }).isDerived {
+                let attributes = row.attributes.withUnsafeBytes(AttributesCoding.decode)
+                try transaction.execute(
+                    """
+                    INSERT INTO dovetail_truncated (id, position, version, input)
+                    VALUES (\(row.id), \(row.position), \(row.version), \(attributes?.headers?[TruncatedEvent.inputHeader]))
+                    ON CONFLICT (id) DO NOTHING
+                    """)
+            }
             try transaction.execute(
                 "DELETE FROM dovetail_log WHERE stream = \(id) AND version <= \(truncation.through)")
             // A stream's events lie all over the log: their record goes by parts of the log, so that it has no more rows than those.

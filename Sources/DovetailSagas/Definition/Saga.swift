@@ -27,6 +27,8 @@ public struct Saga<State: Wire>: SagaBuilding {
     private(set) var policy = SagaPolicy()
     /// How long a message that came before its instance waits for it.
     private(set) var keepsMessages = Duration.seconds(7 * 86_400)
+    /// How long an instance that has ended is kept; nil: as long as the platform says.
+    private(set) var keepsEnded: Duration?
 
     /// A saga whose instances are started by `event`, in the state that `start` makes of it; each event starts one.
     public init<Payload>(
@@ -90,6 +92,13 @@ public struct Saga<State: Wire>: SagaBuilding {
     public func keepingEarlyEvents(for duration: Duration) -> Self {
         var copy = self
         copy.keepsMessages = duration
+        return copy
+    }
+
+    /// The same saga, whose instances are kept so long after their end, with their journals; as long as the platform says unless said.
+    public func keepingEnded(for duration: Duration) -> Self {
+        var copy = self
+        copy.keepsEnded = duration
         return copy
     }
 

@@ -96,10 +96,10 @@ extension SagaBuilding {
                                 ? stored.data : try JSON.encode(try stored.payload(event).payload)
                         }, key: { state, _ in key(state) }, within: time,
                         otherwise: otherwise,
-                        accept: { data in
-                            let payload = try JSON.decode(Payload.self, from: data)
+                        accept: { data, version in
+                            let payload = try event.decode(data, version: version ?? event.version)
                             return { $0[keyPath: result] = payload }
-                        })), undo: nil, policy: nil))
+                        }, version: event.version)), undo: nil, policy: nil))
     }
 
     /// The same, which waits here for a person: for a signal with the step's name, whose value goes into the state.
@@ -116,7 +116,7 @@ extension SagaBuilding {
                     .init(
                         topic: SagaMessage.signal(name), payload: nil, key: { _, id in id.description }, within: time,
                         otherwise: otherwise,
-                        accept: { data in
+                        accept: { data, _ in
                             let value = try JSON.decode(Value.self, from: data)
                             return { $0[keyPath: result] = value }
                         })), undo: nil, policy: nil))

@@ -12,9 +12,15 @@ public struct SagaContext: Sendable {
     public let idempotencyKey: String
     /// The call's context: correlation, trace, deadline.
     public let call: CallContext
+    let locks: [SagaLock]
     let commands: CommandExecutor
     let source: String
     let ordinals = Ordinals()
+
+    /// The fencing token of the lock that the step `lock` has taken; nil if it holds none.
+    ///
+    /// Of two instances that have held the same resource, the later has the higher token. A callee that refuses a lower one than it has seen is safe from a call of the earlier that comes late.
+    public func fence(of lock: String) -> Int64? { locks.first { $0.step == lock && $0.token > 0 }?.token }
 
     /// Carries out a command on an aggregate of the saga's own node; once, however often the step is.
     @discardableResult

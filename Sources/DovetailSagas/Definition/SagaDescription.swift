@@ -21,13 +21,17 @@ public struct SagaDescription: Sendable, Codable {
             case decision
             /// It runs another saga.
             case child
+            /// It takes a lock on a resource.
+            case lock
+            /// It lets go of a lock.
+            case release
         }
 
         /// The step's name.
         public var name: String
         /// What it does.
         public var kind: Kind
-        /// The topic it waits for, or the saga it runs.
+        /// The topic it waits for, the saga it runs, the resource it locks, or the lock it releases.
         public var of: String?
         /// Whether it says how it is undone.
         public var canBeUndone: Bool
@@ -71,10 +75,11 @@ public protocol AnySaga: Sendable {
     /// The sagas that it runs as children, and theirs.
     var children: [any AnySaga] { get }
 
-    /// What carries its instances on `log`; commands go through `commands`, events are published for `source`.
+    /// What carries its instances on `log`; commands go through `commands`, events are published for `source`. Those that have ended are kept for `keepEnded`, unless the saga says
+    /// otherwise; nil: for good.
     func runner(
-        log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps
-    ) -> any Service
+        log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps, keepEnded: Duration?
+    ) -> any SagaService
 
     /// What carries its instances when told to, for tests.
     func carrier(log: any EventLog, commands: CommandExecutor, source: String, clock: SagaClock) -> any SagaCarrier
@@ -90,6 +95,15 @@ public protocol AnySaga: Sendable {
 
     /// Whether it has nothing that could be refused: its pivot comes first.
     var beginsWithPivot: Bool { get }
+}
+
+extension AnySaga {
+    /// What carries its instances on `log`; see ``AnySaga/runner(log:commands:source:wakeUps:keepEnded:)``. Those that have ended are kept for thirty days, unless the saga says otherwise.
+    public func runner(
+        log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps
+    ) -> any SagaService {
+        runner(log: log, commands: commands, source: source, wakeUps: wakeUps, keepEnded: .seconds(30 * 86_400))
+    }
 }
 
 extension Saga: AnySaga {
@@ -109,6 +123,12 @@ extension Saga: AnySaga {
                 case .child(let child):
                     kind = .child
                     of = child.saga.name
+                case .lock(let lock):
+                    kind = .lock
+                    of = lock.resource
+                case .release(let lock):
+                    kind = .release
+                    of = lock
                 }
                 return .init(
                     name: step.name, kind: kind, of: of, canBeUndone: step.undo != nil,
@@ -126,9 +146,10 @@ extension Saga: AnySaga {
     }
 
     public func runner(
-        log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps
-    ) -> any Service {
-        SagaRunner(self, log: log, commands: commands, source: source, wakeUps: wakeUps)
+        log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps, keepEnded: Duration?
+    ) -> any SagaService {
+        SagaRunner(
+            self, log: log, commands: commands, source: source, wakeUps: wakeUps, keepEnded: keepsEnded ?? keepEnded)
     }
 
     public func carrier(
@@ -142,11 +163,15 @@ extension Saga: AnySaga {
     }
 
     public func begin(_ beginning: SagaBeginning) -> SagaRecord {
+        begin(beginning, by: SagaMachine(plan: plan))
+    }
+
+    func begin(_ beginning: SagaBeginning, by machine: SagaMachine) -> SagaRecord {
         let record = SagaRecord(
             id: beginning.id, saga: name, status: .running, state: beginning.state, dueAt: beginning.now,
             parent: beginning.parent, correlationID: beginning.correlationID, traceparent: beginning.traceparent,
             startedBy: beginning.startedBy, startedAt: beginning.now, updatedAt: beginning.now)
-        return SagaMachine(plan: plan).begin(record, now: beginning.now)
+        return machine.begin(record, now: beginning.now)
     }
 
     /// The topics that the saga's reader wants.
@@ -160,29 +185,10 @@ extension Saga: AnySaga {
 
     var receivesMessages: Bool {
         steps.contains {
-            if case .action = $0.work { return false }
-            return true
+            switch $0.work {
+            case .action, .timer, .lock, .release: false
+            case .wait, .child: true
+            }
         }
-    }
-
-    /// Takes an event in for the saga's owner: starts an instance, and keeps it for those that wait, or will. Throws ``SagaOwnershipLost`` if another owns it.
-    func receive(_ event: StoredEvent, owner: Int, now: Date, in transaction: Transaction) throws {
-        let payload = steps.lazy.compactMap { step -> (@Sendable (StoredEvent) throws -> [UInt8])? in
-            if case .wait(let wait) = step.work, wait.topic == event.type { wait.payload } else { nil }
-        }.first
-        if let payload {
-            try SagaJournal.requireOwnership(of: name, owner, in: transaction)
-            _ = try SagaTables.deliver(
-                try payload(event), id: event.id.description, to: name, SagaAddress(topic: event.type, key: event.key),
-                at: now, in: transaction)
-        }
-        guard let trigger, trigger.type == event.type else { return }
-        let state = String(decoding: try JSON.encode(try trigger.start(event)), as: UTF8.self)
-        let record = begin(
-            SagaBeginning(
-                id: SagaRecord.id(of: name, startedBy: event.id), state: state, parent: nil,
-                correlationID: event.attributes.correlationID ?? event.id.description,
-                traceparent: event.attributes.traceparent, startedBy: event.id, now: now))
-        try SagaJournal.start(record, owner: owner, in: transaction)
     }
 }

@@ -53,6 +53,8 @@ extension SagaDescription {
         case .event: ">\(quoted("\(step.name): \(step.of ?? "")"))]"
         case .decision: "{\(quoted("\(step.name)?"))}"
         case .child: "[[\(quoted("\(step.name): saga \(step.of ?? "")"))]]"
+        case .lock: "[/\(quoted("🔒 \(step.name): \(step.of ?? "")"))\\]"
+        case .release: "[\\\(quoted("🔓 \(step.of ?? "")"))/]"
         }
     }
 

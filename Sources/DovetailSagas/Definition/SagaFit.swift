@@ -37,13 +37,13 @@ extension Saga {
         let lost = record.progress.tasks.filter { !$0.step.isEmpty && plan.index(of: $0.step) == nil }.map(\.step)
         if let step = lost.first { return "it is at the step '\(step)', which is no more; bring the step back" }
         let unforgiven = record.progress.done.filter { step in
-            plan.index(of: step).map { !plan.steps[$0].canBeUndone } ?? true
+            plan.index(of: step).map { !plan.isUndone($0) } ?? true
         }
         if let step = unforgiven.first {
             return "it has done '\(step)', which nothing undoes any more; bring the step and its undo back"
         }
         let undone = record.progress.tasks.filter { task in
-            task.phase == .undo && !(plan.index(of: task.step).map { plan.steps[$0].canBeUndone } ?? false)
+            task.phase == .undo && !(plan.index(of: task.step).map { plan.isUndone($0) } ?? false)
         }
         if let task = undone.first { return "it is undoing '\(task.step)', which has no undo any more; bring it back" }
         do {

@@ -13,6 +13,8 @@ public struct SagaStep<State: Wire>: Sendable {
         case timer(@Sendable (State, Date) -> Date)
         case wait(Wait)
         case child(Child)
+        case lock(Lock)
+        case release(String)
     }
 
     /// Waits for a message: an event that was published, or a signal.
@@ -24,7 +26,18 @@ public struct SagaStep<State: Wire>: Sendable {
         let key: @Sendable (State, UniqueID) -> String
         let within: Duration?
         let otherwise: SagaTimeout
-        let accept: @Sendable ([UInt8]) throws -> Change
+        /// What a message does to the state; of an event's payload with the version that it was kept in, nil for the present one.
+        let accept: @Sendable ([UInt8], Int?) throws -> Change
+        /// The version that payloads are kept in; nil for a signal.
+        var version: Int?
+    }
+
+    /// Waits until a resource is the instance's own.
+    struct Lock: Sendable {
+        let resource: String
+        let key: @Sendable (State) -> String
+        let within: Duration?
+        let otherwise: SagaTimeout
     }
 
     /// Runs another saga.
@@ -48,6 +61,8 @@ public struct SagaStep<State: Wire>: Sendable {
             case .timer: .timer
             case .wait(let wait): .wait(wait.within == nil ? .goOn : wait.otherwise)
             case .child(let child): .child(mayFail: !child.saga.beginsWithPivot)
+            case .lock(let lock): .lock(lock.within == nil ? .goOn : lock.otherwise)
+            case .release(let lock): .release(lock)
             }
         return SagaPlan.Step(name: name, kind: kind, canBeUndone: undo != nil, policy: policy ?? standard)
     }

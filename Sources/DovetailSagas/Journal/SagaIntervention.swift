@@ -30,6 +30,11 @@ public struct SagaIntervention: Wire {
         self.reason = reason
     }
 
+    /// The topics of all that is on record of interventions, signals among them.
+    static let topics = Set((Action.allCases.map(\.rawValue) + ["signal"]).map(topic))
+
+    private static func topic(_ action: String) -> String { "$operator.saga-\(action)" }
+
     /// What is on record.
     struct Record: Wire {
         var action: String
@@ -40,7 +45,8 @@ public struct SagaIntervention: Wire {
 
         func draft() throws -> EventDraft {
             EventDraft(
-                type: "$operator.saga-\(action)", key: id.description, source: "operator", data: try JSON.encode(self))
+                type: SagaIntervention.topic(action), key: id.description, source: "operator",
+                data: try JSON.encode(self))
         }
     }
 

@@ -34,13 +34,22 @@ public struct SagaJournal: Sendable {
         }
     }
 
-    /// How many instances stand in each status.
+    /// How many instances stand in each status, of those that are kept. Nobody counts rows for it: the numbers are kept with the transitions.
     public func counts() async throws -> [SagaStatus: Int] {
         struct Row: Decodable { var status: SagaStatus, count: Int }
         return try await log.snapshot { snapshot in
             let rows = try snapshot.rows(
-                Row.self, "SELECT status, COUNT(*) AS count FROM dovetail_saga_instances GROUP BY status")
+                Row.self,
+                "SELECT status, SUM(count) AS count FROM dovetail_saga_counts GROUP BY status HAVING SUM(count) > 0")
             return Dictionary(rows.map { ($0.status, $0.count) }, uniquingKeysWith: +)
+        }
+    }
+
+    /// Who holds the resources that an instance has locked or waits for, and who waits for them too, in the order of the queues.
+    public func locks(of id: UniqueID) async throws -> [SagaLockLine] {
+        try await log.snapshot { snapshot in
+            guard let record = try SagaTables.instance(id, in: snapshot) else { return [] }
+            return try SagaLockTable.lines(of: record.number, in: snapshot)
         }
     }
 
@@ -126,14 +135,25 @@ public struct SagaJournal: Sendable {
 
     // MARK: Carrying
 
-    /// The instances of a saga that are due at `time`, the longest due first.
-    func due(_ saga: String, at time: Date, limit: Int) async throws -> [SagaRecord] {
+    /// The instances of a saga that are due at `time`, the longest due first, and whether there are more than `limit`; those of `active` numbers are passed over.
+    func due(
+        _ saga: String, at time: Date, limit: Int, besides active: Set<Int64> = []
+    ) async throws -> (records: [SagaRecord], hasMore: Bool) {
         try await log.snapshot { snapshot in
-            try SagaTables.instances(
+            var (records, count) = ([SagaRecord](), 0)
+            try snapshot.each(
                 """
                 SELECT \(SagaTables.columns) FROM dovetail_saga_instances WHERE saga = \(saga) AND due_at <= \(time)
                 ORDER BY due_at LIMIT \(limit)
-                """, in: snapshot)
+                """
+            ) { row in
+                count += 1
+                // What is carried is known; reading it is most of the work.
+                if case .integer(let number) = row[0], active.contains(number) { return true }
+                records.append(SagaRecord(row))
+                return true
+            }
+            return (records, count == limit)
         }
     }
 
@@ -147,45 +167,48 @@ public struct SagaJournal: Sendable {
     }
 
     /// The message that a wait has not taken yet, if one is there.
-    func message(for record: SagaRecord, at address: SagaAddress) async throws -> (number: Int64, data: [UInt8])? {
+    func message(for record: SagaRecord, at address: SagaAddress) async throws -> SagaTables.Message? {
         try await log.snapshot { snapshot in
             try SagaTables.message(for: record.saga, address, besides: record.progress.taken, in: snapshot)
         }
+    }
+
+    /// How an instance's wait for a resource stands.
+    func state(of lock: SagaLock, for record: SagaRecord) async throws -> SagaLockLine.State? {
+        try await log.snapshot { try SagaLockTable.state(lock, of: record.number, in: $0) }
     }
 
     /// Writes transitions, all in one transaction; each that nobody came before. Throws ``SagaOwnershipLost`` when another node owns the saga.
     func commit(_ saga: String, epoch: Int, now: Date, _ commits: [SagaCommit]) async throws -> [SagaCommit.Result] {
         try await log.transaction("saga \(saga)", as: .engine) { transaction in
             try SagaJournal.requireOwnership(of: saga, epoch, in: transaction)
-            return try commits.map { try $0.write(epoch: epoch, now: now, in: transaction) }
+            var changes: [SagaStatus: Int] = [:]
+            let results = try commits.map { commit in
+                let result = try commit.write(epoch: epoch, now: now, in: transaction)
+                if case .written(let record, _, _) = result, record.status != commit.before.status {
+                    changes[commit.before.status, default: 0] -= 1
+                    changes[record.status, default: 0] += 1
+                }
+                return result
+            }
+            for (status, change) in changes { try SagaTables.count(saga, status, by: change, in: transaction) }
+            return results
         }
     }
 
-    /// Drops messages older than `date` that nobody waits for; signals only once their instance has ended.
-    func forgetMessages(of saga: String, before date: Date) async throws {
-        _ = try await log.transaction("saga \(saga)", as: .engine) { transaction in
-            try transaction.execute(
-                """
-                DELETE FROM dovetail_saga_messages WHERE saga = \(saga) AND received_at < \(date)
-                    AND NOT EXISTS (SELECT 1 FROM dovetail_saga_waits w WHERE w.saga = dovetail_saga_messages.saga
-                        AND w.topic = dovetail_saga_messages.topic
-                        AND w.message_key = dovetail_saga_messages.message_key)
-                    AND (topic NOT LIKE '$signal.%' OR NOT EXISTS (SELECT 1 FROM dovetail_saga_instances i
-                        WHERE i.id = dovetail_saga_messages.message_key
-                            AND i.status NOT IN ('completed', 'compensated')))
-                """)
-        }
-    }
-
-    /// Starts an instance, unless it was started already: its id is the same each time.
+    /// Starts an instance, unless it was started already: its id is the same each time. Returns its number if it is new. `notice` is what is published of it, if that is made already.
     ///
     /// With `owner`, only if that owns the saga: otherwise it throws ``SagaOwnershipLost``.
-    static func start(_ record: SagaRecord, owner: Int? = nil, in transaction: Transaction) throws {
-        guard try SagaTables.insert(record, owner: owner, in: transaction) else {
+    @discardableResult
+    static func start(
+        _ record: SagaRecord, notice: EventDraft? = nil, owner: Int? = nil, in transaction: Transaction
+    ) throws -> Int64? {
+        guard let number = try SagaTables.insert(record, owner: owner, in: transaction) else {
             if let owner { try requireOwnership(of: record.saga, owner, in: transaction) }
-            return
+            return nil
         }
-        try publish("$saga.started", record, in: transaction)
+        try transaction.append(Append(events: [try notice ?? self.notice("$saga.started", record)]))
+        return number
     }
 
     /// What others may want to know of an instance.
@@ -196,18 +219,15 @@ public struct SagaJournal: Sendable {
         var problem: String?
     }
 
-    static func publish(_ type: String, _ record: SagaRecord, in transaction: Transaction) throws {
+    static func notice(_ type: String, _ record: SagaRecord) throws -> EventDraft {
         let notice = Notice(id: record.id, saga: record.saga, status: record.status, problem: record.problem)
         var attributes = EventAttributes()
         attributes.correlationID = record.correlationID
         attributes.causationID = record.startedBy.description
         attributes.traceparent = record.traceparent
-        try transaction.append(
-            Append(events: [
-                EventDraft(
-                    type: type, key: record.id.description, source: "saga:\(record.saga)", attributes: attributes,
-                    data: try JSON.encode(notice))
-            ]))
+        return EventDraft(
+            type: type, key: record.id.description, source: "saga:\(record.saga)", attributes: attributes,
+            data: try JSON.encode(notice))
     }
 }
 

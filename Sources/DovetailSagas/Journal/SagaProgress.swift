@@ -9,17 +9,20 @@ public struct SagaProgress: Sendable, Codable, Equatable {
     public var done: [String] = []
     /// The numbers of the messages that its waits have taken.
     public var taken: [Int64] = []
+    /// The resources that it has locked, or waits for.
+    public var locks: [SagaLock] = []
 
     /// Nothing yet.
     public init() {}
 
-    private enum CodingKeys: String, CodingKey { case tasks, done, taken }
+    private enum CodingKeys: String, CodingKey { case tasks, done, taken, locks }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         tasks = try container.decodeIfPresent([SagaTask].self, forKey: .tasks) ?? []
         done = try container.decodeIfPresent([String].self, forKey: .done) ?? []
         taken = try container.decodeIfPresent([Int64].self, forKey: .taken) ?? []
+        locks = try container.decodeIfPresent([SagaLock].self, forKey: .locks) ?? []
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -27,23 +30,7 @@ public struct SagaProgress: Sendable, Codable, Equatable {
         if !tasks.isEmpty { try container.encode(tasks, forKey: .tasks) }
         if !done.isEmpty { try container.encode(done, forKey: .done) }
         if !taken.isEmpty { try container.encode(taken, forKey: .taken) }
-    }
-
-    /// The progress as JSON. What is usual is written without an encoder, since this is written at every step.
-    var text: String {
-        guard taken.isEmpty, tasks.allSatisfy(\.isPlain), done.allSatisfy(\.isPlain) else {
-            return (try? JSON.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
-        }
-        var text = "{\"tasks\":["
-        for (index, task) in tasks.enumerated() {
-            if index > 0 { text += "," }
-            text += "{\"step\":\"\(task.step)\""
-            if let dueAt = task.dueAt { text += ",\"due\":\(dueAt.microsecondsSince1970)" }
-            text += "}"
-        }
-        text += "],\"done\":["
-        for (index, step) in done.enumerated() { text += index > 0 ? ",\"\(step)\"" : "\"\(step)\"" }
-        return text + "]}"
+        if !locks.isEmpty { try container.encode(locks, forKey: .locks) }
     }
 
     /// When the first task is due; nil if all wait for something else.
@@ -89,11 +76,6 @@ public struct SagaTask: Sendable, Codable, Equatable {
         self.step = step
         self.phase = phase
         self.dueAt = dueAt
-    }
-
-    /// Whether it is a step that is about to be taken for the first time.
-    fileprivate var isPlain: Bool {
-        phase == .forward && attempts == 0 && !inDoubt && awaits == nil && !isArmed && !isStuck && step.isPlain
     }
 
     /// Whether a message may move it.
@@ -143,9 +125,4 @@ public struct SagaAddress: Sendable, Codable, Hashable {
     public var topic: String
     /// The key.
     public var key: String
-}
-
-extension String {
-    /// Whether it is JSON as it is, between quotes.
-    fileprivate var isPlain: Bool { utf8.allSatisfy { $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C } }
 }

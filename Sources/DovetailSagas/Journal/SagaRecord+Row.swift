@@ -4,34 +4,48 @@ import Foundation
 
 extension SagaRecord {
     /// An instance out of a row of ``SagaTables/columns``, in their order: many are read when a node takes over.
-    init(_ row: borrowing SQLRow) throws {
-        func text(_ index: Int) throws -> String {
-            guard case .text(let text) = row[index] else { throw SagaRecord.damaged(row[0]) }
-            return text
+    ///
+    /// A row that cannot be read is an instance too, stuck, with ``damage``: one that is broken must not keep others from being found.
+    init(_ row: borrowing SQLRow) {
+        var damage: [String] = []
+        func text(_ index: Int, _ name: String) -> String {
+            if case .text(let text) = row[index] { return text }
+            damage.append("\(name) is no text")
+            return ""
         }
         func optionalText(_ index: Int) -> String? {
             if case .text(let text) = row[index] { return text }
             return nil
         }
-        func number(_ index: Int) throws -> Int64 {
-            guard case .integer(let number) = row[index] else { throw SagaRecord.damaged(row[0]) }
-            return number
+        func number(_ index: Int, _ name: String) -> Int64 {
+            if case .integer(let number) = row[index] { return number }
+            damage.append("\(name) is no number")
+            return 0
         }
-        func date(_ index: Int) throws -> Date {
-            Date(timeIntervalSince1970: Double(try number(index)) / 1e6)
+        func id(_ index: Int, _ name: String) -> UniqueID {
+            if let id = UniqueID(text(index, name)) { return id }
+            damage.append("\(name) is no id")
+            return UniqueID(high: 0, low: 0)
         }
-        guard let id = UniqueID(try text(1)), let status = SagaStatus(rawValue: try text(3)),
-            let startedBy = UniqueID(try text(14))
-        else { throw SagaRecord.damaged(row[0]) }
+        func date(_ index: Int, _ name: String) -> Date {
+            Date(timeIntervalSince1970: Double(number(index, name)) / 1e6)
+        }
+        let standing = text(3, "status")
+        let status = SagaStatus(rawValue: standing)
+        if status == nil { damage.append("there is no status '\(standing)'") }
+        var progress = SagaProgress()
+        do {
+            progress = try SagaProgress(text: text(6, "progress"))
+        } catch {
+            damage.append("progress: \(error)")
+        }
         self.init(
-            number: try number(0), id: id, saga: try text(2), status: status, revision: Int(try number(4)),
-            epoch: Int(try number(5)), progress: try JSON.decode(SagaProgress.self, from: Array(try text(6).utf8)),
-            state: try text(7), dueAt: row[8] == .null ? nil : try date(8), problem: optionalText(9),
-            request: optionalText(10), parent: optionalText(11), correlationID: try text(12),
-            traceparent: optionalText(13), startedBy: startedBy, startedAt: try date(15), updatedAt: try date(16))
-    }
-
-    private static func damaged(_ number: SQLValue) -> LogError {
-        LogError(.unreadable, "dovetail_saga_instances", "the row \(number) is none of a saga; verify the store")
+            number: number(0, "number"), id: id(1, "id"), saga: text(2, "saga"), status: status ?? .stuck,
+            revision: Int(number(4, "revision")), epoch: Int(number(5, "epoch")), progress: progress,
+            state: text(7, "state"), dueAt: row[8] == .null ? nil : date(8, "due_at"), problem: optionalText(9),
+            request: optionalText(10), parent: optionalText(11), correlationID: text(12, "correlation_id"),
+            traceparent: optionalText(13), startedBy: id(14, "started_by"), startedAt: date(15, "started_at"),
+            updatedAt: date(16, "updated_at"))
+        if !damage.isEmpty { self.damage = damage.joined(separator: ", ") }
     }
 }

@@ -59,6 +59,8 @@ public struct SagaRecord: Sendable, Codable {
     public var startedAt: Date
     /// When it last changed.
     public var updatedAt: Date
+    /// What of its row cannot be read; nil: all can.
+    public var damage: String?
 
     /// The steps that it is at.
     public var steps: [String] { progress.tasks.map { $0.step.isEmpty ? "compensated" : $0.step } }
@@ -110,6 +112,10 @@ public struct SagaJournalEntry: Sendable, Codable {
         case pause
         /// A wait for an event, a signal, or the end of a child.
         case wait
+        /// A lock on a resource.
+        case lock
+        /// The end of a lock.
+        case release
         /// What follows when everything was undone.
         case conclude
         /// An operator intervened.
@@ -157,6 +163,9 @@ enum SagaMessage {
 
     /// The topic of a signal.
     static func signal(_ name: String) -> String { "$signal.\(name)" }
+
+    /// The topic of the answer to who asks for a resource; there is no message, its place in the queue says it.
+    static func lock(_ resource: String) -> String { "$lock.\(resource)" }
 
     /// How a child has ended, as it is told to its parent.
     struct ChildEnd: Codable {

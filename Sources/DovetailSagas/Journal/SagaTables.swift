@@ -42,6 +42,36 @@ enum SagaTables {
                 saga TEXT NOT NULL, topic TEXT NOT NULL, message_key TEXT NOT NULL, number BIGINT NOT NULL,
                 PRIMARY KEY (saga, topic, message_key, number)) WITHOUT ROWID
             """,
+            // The version of the event that a message was kept in; NULL for what has none, and for what is older than this column.
+            "ALTER TABLE dovetail_saga_messages ADD COLUMN version BIGINT",
+            // What goes, by age: only what has ended is in the index.
+            """
+            CREATE INDEX dovetail_saga_ended ON dovetail_saga_instances (saga, updated_at)
+                WHERE status IN ('completed', 'compensated')
+            """,
+            """
+            CREATE INDEX dovetail_saga_messages_age ON dovetail_saga_messages (saga, received_at, number)
+            """,
+            // How many instances stand in each status: kept with the transitions, so that nobody counts rows.
+            """
+            CREATE TABLE dovetail_saga_counts (
+                saga TEXT NOT NULL, status TEXT NOT NULL, count BIGINT NOT NULL,
+                PRIMARY KEY (saga, status)) WITHOUT ROWID
+            """,
+            """
+            INSERT INTO dovetail_saga_counts (saga, status, count)
+            SELECT saga, status, COUNT(*) FROM dovetail_saga_instances GROUP BY saga, status
+            """,
+            // Who holds a resource, and who waits for it: in the order of the tokens.
+            """
+            CREATE TABLE dovetail_saga_locks (
+                resource TEXT NOT NULL, lock_key TEXT NOT NULL, token BIGINT NOT NULL, number BIGINT NOT NULL,
+                step TEXT NOT NULL, state TEXT NOT NULL, since BIGINT NOT NULL,
+                PRIMARY KEY (resource, lock_key, token)) WITHOUT ROWID
+            """,
+            "CREATE INDEX dovetail_saga_locks_of ON dovetail_saga_locks (number)",
+            "CREATE TABLE dovetail_saga_tokens (name TEXT PRIMARY KEY, token BIGINT NOT NULL)",
+            "INSERT INTO dovetail_saga_tokens (name, token) VALUES ('lock', 0)",
         ])
 
     // MARK: Instances
@@ -52,12 +82,13 @@ enum SagaTables {
         SELECT ?, ?, ?, ?, epoch, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
         FROM (SELECT COALESCE(MAX(epoch), 0) AS epoch FROM dovetail_saga_owners WHERE saga = ?)
         WHERE ? IS NULL OR epoch = ?
-        ON CONFLICT (id) DO NOTHING
+        ON CONFLICT (id) DO NOTHING RETURNING number
         """
 
-    /// Keeps a new instance, for the saga's owner; false if there is one of this id already, or if the owner is not `owner`, where that is given.
-    static func insert(_ record: SagaRecord, owner: Int?, in transaction: Transaction) throws -> Bool {
-        try transaction.execute(
+    /// Keeps a new instance, for the saga's owner, and returns its number; nil if there is one of this id already, or if the owner is not `owner`, where that is given.
+    static func insert(_ record: SagaRecord, owner: Int?, in transaction: Transaction) throws -> Int64? {
+        var number: Int64?
+        try transaction.each(
             SQL(
                 text: insertText,
                 values: [
@@ -67,7 +98,26 @@ enum SagaTables {
                     .text(record.correlationID), record.traceparent.sqlValue, record.startedBy.sqlValue,
                     record.startedAt.sqlValue, record.updatedAt.sqlValue, .text(record.saga), owner.sqlValue,
                     owner.sqlValue,
-                ])) == 1
+                ])
+        ) { row in
+            if case .integer(let value) = row[0] { number = value }
+            // To the end: the statement has done its work only then.
+            return true
+        }
+        if number != nil { try count(record.saga, record.status, by: 1, in: transaction) }
+        return number
+    }
+
+    private static let countText = """
+        INSERT INTO dovetail_saga_counts (saga, status, count) VALUES (?, ?, ?)
+        ON CONFLICT (saga, status) DO UPDATE SET count = dovetail_saga_counts.count + excluded.count
+        """
+
+    /// Counts so many more instances of a saga in a status.
+    static func count(_ saga: String, _ status: SagaStatus, by change: Int, in transaction: Transaction) throws {
+        guard change != 0 else { return }
+        try transaction.execute(
+            SQL(text: countText, values: [.text(saga), .text(status.rawValue), .integer(Int64(change))]))
     }
 
     private static let updateText = """
@@ -115,7 +165,7 @@ enum SagaTables {
     static func instances(_ sql: SQL, in snapshot: Snapshot) throws -> [SagaRecord] {
         var found: [SagaRecord] = []
         try snapshot.each(sql) { row in
-            found.append(try SagaRecord(row))
+            found.append(SagaRecord(row))
             return true
         }
         return found
@@ -127,6 +177,10 @@ enum SagaTables {
 
     static func instance(_ id: UniqueID, in snapshot: Snapshot) throws -> SagaRecord? {
         try instances("SELECT \(columns) FROM dovetail_saga_instances WHERE id = \(id)", in: snapshot).first
+    }
+
+    static func revision(of number: Int64, in snapshot: Snapshot) throws -> Int? {
+        try snapshot.row(Int.self, "SELECT revision FROM dovetail_saga_instances WHERE number = \(number)")
     }
 
     // MARK: Lines
@@ -150,15 +204,16 @@ enum SagaTables {
 
     // MARK: Messages
 
-    /// Keeps a message for a saga, and makes those due that wait for it; false if it is there already.
+    /// Keeps a message for a saga, and makes those due that wait for it; false if it is there already. `version` is that of the event whose payload it is.
     static func deliver(
-        _ data: [UInt8], id: String, to saga: String, _ address: SagaAddress, at time: Date, in transaction: Transaction
+        _ data: [UInt8], version: Int? = nil, id: String, to saga: String, _ address: SagaAddress, at time: Date,
+        in transaction: Transaction
     ) throws -> Bool {
         let isNew =
             try transaction.execute(
                 """
-                INSERT INTO dovetail_saga_messages (saga, topic, message_key, message_id, data, received_at)
-                VALUES (\(saga), \(address.topic), \(address.key), \(id), \(data), \(time))
+                INSERT INTO dovetail_saga_messages (saga, topic, message_key, message_id, data, received_at, version)
+                VALUES (\(saga), \(address.topic), \(address.key), \(id), \(data), \(time), \(version))
                 ON CONFLICT (saga, topic, message_id) DO NOTHING
                 """) == 1
         guard isNew else { return false }
@@ -172,19 +227,26 @@ enum SagaTables {
         return true
     }
 
+    /// A message as it is kept.
+    struct Message: Decodable, Sendable {
+        var number: Int64
+        var data: [UInt8]
+        /// The version of the event whose payload it is; nil: the one that the program had.
+        var version: Int?
+    }
+
     /// The first message for a wait that was not taken yet.
     static func message(
         for saga: String, _ address: SagaAddress, besides taken: [Int64], in snapshot: Snapshot
-    ) throws -> (number: Int64, data: [UInt8])? {
-        struct Row: Decodable { var number: Int64, data: [UInt8] }
+    ) throws -> Message? {
         let rows = try snapshot.rows(
-            Row.self,
+            Message.self,
             """
-            SELECT number, data FROM dovetail_saga_messages
+            SELECT number, data, version FROM dovetail_saga_messages
             WHERE saga = \(saga) AND topic = \(address.topic) AND message_key = \(address.key)
             ORDER BY number LIMIT \(taken.count + 1)
             """)
-        return rows.first { !taken.contains($0.number) }.map { ($0.number, $0.data) }
+        return rows.first { !taken.contains($0.number) }
     }
 
     static func listen(_ record: SagaRecord, at address: SagaAddress, in transaction: Transaction) throws {

@@ -12,6 +12,8 @@ struct SagaMachine: Sendable {
         case timer(Int)
         case wait(Int)
         case child(Int)
+        case lock(Int)
+        case release(Int)
         case undo(Int)
         case conclude
         /// Its step is in the definition no more.
@@ -26,6 +28,8 @@ struct SagaMachine: Sendable {
         case armed(SagaAddress?, until: Date?)
         /// What it waits for has come, as the message of this number.
         case arrived(Int64)
+        /// The resource that it waits for is its own.
+        case locked
         /// It has not come in time.
         case timedOut
         /// It has not come yet.
@@ -53,6 +57,8 @@ struct SagaMachine: Sendable {
         case .timer: return .timer(index)
         case .wait: return .wait(index)
         case .child: return .child(index)
+        case .lock: return .lock(index)
+        case .release: return .release(index)
         }
     }
 
@@ -97,7 +103,7 @@ struct SagaMachine: Sendable {
     /// The instance after one of its tasks. `inFlight` are the steps that are being carried out beside it; `began` is when the task was begun; `share` draws the pause before a retry.
     func advance(
         _ record: SagaRecord, _ task: SagaTask, by outcome: Outcome, inFlight: Set<String> = [], began: Date, now: Date,
-        share: Double
+        share: @autoclosure () -> Double
     ) -> Move {
         var move = Move(record: record)
         guard let current = record.progress.tasks.first(where: { $0.step == task.step }) else { return move }
@@ -117,8 +123,12 @@ struct SagaMachine: Sendable {
                 $0.until = until
                 $0.dueAt = until
             }
+            if case .lock = work, let address {
+                let resource = String(address.topic.dropFirst(SagaMessage.lock("").count))
+                move.record.progress.locks.append(SagaLock(step: current.step, resource: resource, key: address.key))
+            }
             move.lines.append(told(.waiting))
-        case .done, .arrived:
+        case .done, .locked, .arrived:
             if case .arrived(let number) = outcome { move.record.progress.taken.append(number) }
             move.lines.append(told(.done))
             end(current, work, &move, now)
@@ -126,16 +136,15 @@ struct SagaMachine: Sendable {
             let problem = Problem("saga-timed-out", status: 504)(
                 "what '\(current.step)' waits for has not come in time")
             move.lines.append(told(.failed, problem.description))
-            if case .wait(let index) = work, plan.steps[index].kind == .wait(.turnBack), !plan.isAfterPivot(index),
-                current.phase == .forward
-            {
+            unlock(current.step, &move.record)
+            if turnsBack(work), current.phase == .forward {
                 remove(current.step, &move.record)
                 turnBack(&move, inFlight, problem, now)
             } else {
-                end(current, work, &move, now)
+                end(current, work, &move, now, isIdle: true)
             }
         case .failed(let kind, let problem):
-            fail(current, work, kind, problem, inFlight, &move, now, share, told)
+            fail(current, work, kind, problem, inFlight, &move, now, share(), told)
         }
         return settled(move)
     }
@@ -174,7 +183,9 @@ struct SagaMachine: Sendable {
         }
         let index: Int? =
             switch work {
-            case .action(let index), .timer(let index), .wait(let index), .child(let index): index
+            case .action(let index), .timer(let index), .wait(let index), .child(let index), .lock(let index),
+                .release(let index):
+                index
             case .undo, .conclude, .missing: nil
             }
         let policy = plan.index(of: task.step).map { plan.steps[$0].policy } ?? SagaPolicy()
@@ -182,6 +193,7 @@ struct SagaMachine: Sendable {
             // A refusal does not say what became of an earlier attempt in doubt, so that one is undone as well.
             move.lines.append(told(inDoubt ? .inDoubt : .failed, detail))
             remove(task.step, &move.record)
+            if case .lock = work { unlock(task.step, &move.record) }
             if inDoubt { owe(task.step, &move.record) }
             turnBack(&move, inFlight, problem, now)
             return
@@ -202,12 +214,25 @@ struct SagaMachine: Sendable {
         if isStuck, move.record.problem == nil { move.record.problem = text(problem) }
     }
 
-    /// A task has come to its end: what follows it begins.
-    private func end(_ task: SagaTask, _ work: Work, _ move: inout Move, _ now: Date) {
+    /// Whether a saga turns back when what a step waits for has not come in time.
+    private func turnsBack(_ work: Work) -> Bool {
+        switch work {
+        case .wait(let index): plan.steps[index].kind == .wait(.turnBack) && !plan.isAfterPivot(index)
+        case .lock(let index): plan.steps[index].kind == .lock(.turnBack)
+        default: false
+        }
+    }
+
+    /// A task has come to its end: what follows it begins. With `isIdle` it has had no effect.
+    func end(_ task: SagaTask, _ work: Work, _ move: inout Move, _ now: Date, isIdle: Bool = false) {
         remove(task.step, &move.record)
         switch task.phase {
         case .forward:
-            owe(task.step, &move.record)
+            if !isIdle { owe(task.step, &move.record) }
+            if case .release(let index) = work, case .release(let lock) = plan.steps[index].kind {
+                unlock(lock, &move.record)
+                move.record.progress.done.removeAll { $0 == lock }
+            }
             guard let index = plan.index(of: task.step) else { return }
             if let next = plan.next(after: index) {
                 move.record.progress.tasks.append(SagaTask(plan.steps[next].name, .forward, dueAt: now))
@@ -218,6 +243,7 @@ struct SagaMachine: Sendable {
             owe(task.step, &move.record)
             goBack(&move, now)
         case .undo:
+            unlock(task.step, &move.record)
             goBack(&move, now)
         case .conclude:
             finish(.compensated, &move)
@@ -233,7 +259,7 @@ struct SagaMachine: Sendable {
     }
 
     /// Turns an instance back: what is carried out beside is waited for, all else that it is at is dropped.
-    private func turnBack(_ move: inout Move, _ inFlight: Set<String>, _ problem: Problem, _ now: Date) {
+    func turnBack(_ move: inout Move, _ inFlight: Set<String>, _ problem: Problem, _ now: Date) {
         move.record.problem = text(problem)
         move.record.status = .compensating
         for task in move.record.progress.tasks where task.phase == .forward {
@@ -256,6 +282,7 @@ struct SagaMachine: Sendable {
                 }
             } else {
                 remove(task.step, &move.record)
+                unlock(task.step, &move.record)
                 if task.inDoubt { owe(task.step, &move.record) }
             }
         }
@@ -277,11 +304,12 @@ struct SagaMachine: Sendable {
     private func finish(_ status: SagaStatus, _ move: inout Move) {
         move.record.status = status
         move.record.progress.tasks = []
+        move.record.progress.locks = []
         if status == .completed { move.record.problem = nil }
     }
 
     /// The status and the due time that follow from the tasks.
-    private func settled(_ move: Move) -> Move {
+    func settled(_ move: Move) -> Move {
         var move = move
         let before = move.record.status
         if !before.hasEnded {
@@ -298,86 +326,9 @@ struct SagaMachine: Sendable {
         return move
     }
 
-    // MARK: Operating
-
-    /// Why an intervention would be refused; nil if it would be carried out.
-    func refusal(of intervention: SagaIntervention, on record: SagaRecord) -> String? {
-        if record.status.hasEnded { return "it has ended, \(record.status.rawValue); nothing can be done to it" }
-        let tasks = record.progress.tasks.filter { intervention.step == nil || $0.step == intervention.step }
-        if let step = intervention.step, tasks.isEmpty {
-            return "it is not at the step '\(step)', but at \(record.steps.joined(separator: ", "))"
-        }
-        switch intervention.action {
-        case .retry:
-            return tasks.contains { $0.isStuck || $0.attempts > 0 } ? nil : "none of its steps has failed"
-        case .skip:
-            let skipped = tasks.filter { isSkipped($0, intervention) }
-            if skipped.isEmpty { return "it is not stuck; name the step that is to be skipped" }
-            let isLost = skipped.contains { $0.phase == .forward && plan.index(of: $0.step) == nil }
-            return isLost
-                ? "what follows a step that the definition has no more is not known; bring it back, or compensate" : nil
-        case .compensate:
-            return tasks.contains { $0.phase == .forward } ? nil : "it is on its way back already"
-        case .cancel:
-            if !tasks.contains(where: { $0.phase == .forward }) { return "it is on its way back already" }
-            let isBehind = record.progress.tasks.contains { plan.index(of: $0.step).map(plan.isAfterPivot) ?? false }
-            return isBehind ? "it is behind its pivot; `compensate` turns it back all the same" : nil
-        }
-    }
-
-    private func isSkipped(_ task: SagaTask, _ intervention: SagaIntervention) -> Bool {
-        intervention.step.map { $0 == task.step } ?? task.isStuck
-    }
-
-    /// The instance after an operator has intervened; the journal says whether it was carried out.
-    func intervene(
-        _ record: SagaRecord, _ intervention: SagaIntervention, inFlight: Set<String> = [], now: Date
-    ) -> Move {
-        var move = Move(record: record)
-        move.record.request = nil
-        move.record.updatedAt = now
-        var refusal = refusal(of: intervention, on: record)
-        if refusal == nil, intervention.action == .skip,
-            let busy = record.progress.tasks.first(where: { isSkipped($0, intervention) && inFlight.contains($0.step) })
-        {
-            refusal = "'\(busy.step)' is being carried out"
-        }
-        let words = [intervention.step, refusal, intervention.reason].compactMap { $0 }.joined(separator: "; ")
-        move.lines.append(
-            line(
-                intervention.action.rawValue, .intervention, refusal == nil ? .done : .failed, 1,
-                words.isEmpty ? nil : words, now, now))
-        guard refusal == nil else { return settled(move) }
-        switch intervention.action {
-        case .retry:
-            for task in record.progress.tasks where intervention.step.map({ $0 == task.step }) ?? true {
-                guard task.isStuck || task.attempts > 0, !inFlight.contains(task.step) else { continue }
-                change(task.step, &move.record) {
-                    $0.isStuck = false
-                    $0.failure = nil
-                    $0.attempts = 0
-                    // What waits goes on waiting, until when it would have.
-                    $0.dueAt = $0.isArmed ? $0.until : now
-                }
-            }
-        case .skip:
-            for task in record.progress.tasks where isSkipped(task, intervention) {
-                // What has had no effect is not owed an undo; what may have had one is.
-                let owes = move.record.progress.done
-                end(task, work(for: task), &move, now)
-                if task.phase == .forward, !task.inDoubt { move.record.progress.done = owes }
-            }
-        case .compensate, .cancel:
-            let problem = Problem(
-                intervention.action == .cancel ? "saga-cancelled" : "saga-turned-back", status: 409)
-            turnBack(&move, inFlight, intervention.reason.map { problem($0) } ?? problem, now)
-        }
-        return settled(move)
-    }
-
     // MARK: Details
 
-    private func change(_ step: String, _ record: inout SagaRecord, _ body: (inout SagaTask) -> Void) {
+    func change(_ step: String, _ record: inout SagaRecord, _ body: (inout SagaTask) -> Void) {
         guard let index = record.progress.tasks.firstIndex(where: { $0.step == step }) else { return }
         body(&record.progress.tasks[index])
     }
@@ -386,10 +337,14 @@ struct SagaMachine: Sendable {
         record.progress.tasks.removeAll { $0.step == step }
     }
 
+    func unlock(_ step: String, _ record: inout SagaRecord) {
+        record.progress.locks.removeAll { $0.step == step }
+    }
+
     /// A step has had an effect, or may have: it is undone when the saga turns back, if it can be.
     private func owe(_ step: String, _ record: inout SagaRecord) {
         // One that the definition has no more may have been one that can be: it is not passed over in silence.
-        if let index = plan.index(of: step), !plan.steps[index].canBeUndone { return }
+        if let index = plan.index(of: step), !plan.isUndone(index) { return }
         record.progress.done.append(step)
     }
 
@@ -397,7 +352,7 @@ struct SagaMachine: Sendable {
         (try? JSON.encode(problem)).map { String(decoding: $0, as: UTF8.self) }
     }
 
-    private func line(
+    func line(
         _ step: String, _ kind: SagaJournalEntry.Kind, _ outcome: SagaJournalEntry.Outcome, _ attempt: Int,
         _ detail: String?, _ began: Date, _ now: Date
     ) -> SagaJournalEntry {
@@ -411,6 +366,8 @@ struct SagaMachine: Sendable {
         case .action, .missing: .action
         case .timer: .pause
         case .wait, .child: .wait
+        case .lock: .lock
+        case .release: .release
         case .undo: .undo
         case .conclude: .conclude
         }

@@ -5,6 +5,10 @@ struct SagaPlan: Sendable {
         case timer
         case wait(SagaTimeout)
         case child(mayFail: Bool)
+        case lock(SagaTimeout)
+        case release(String)
+
+        var isLock: Bool { if case .lock = self { true } else { false } }
     }
 
     struct Step: Sendable {
@@ -52,6 +56,12 @@ struct SagaPlan: Sendable {
 
     func isAfterPivot(_ index: Int) -> Bool { pivot.map { places[index].stage >= $0 } ?? false }
 
+    /// Whether there is something to undo of a step: its undo, or the lock that it has taken.
+    func isUndone(_ index: Int) -> Bool {
+        if case .lock = steps[index].kind { return true }
+        return steps[index].canBeUndone
+    }
+
     /// The steps with which a stage begins; nil if there is no such stage.
     func first(of stage: Int) -> [Int]? {
         stages.indices.contains(stage) ? stages[stage].compactMap(\.first) : nil
@@ -73,11 +83,19 @@ struct SagaPlan: Sendable {
             if !names.insert(step.name).inserted {
                 found.append("the saga '\(saga)' has two steps called '\(step.name)'")
             }
+            if case .release(let lock) = step.kind,
+                !steps.prefix(index).contains(where: { $0.name == lock && $0.kind.isLock })
+            {
+                found.append("the saga '\(saga)' releases '\(lock)', and no step before takes a lock under that name")
+            }
             guard isAfterPivot(index) else { continue }
             let place = "the saga '\(saga)': '\(step.name)' comes after the pivot,"
             if step.canBeUndone {
                 found.append(
                     "\(place) where nothing is undone any more; leave its undo out, or put it before the pivot")
+            }
+            if step.kind.isLock {
+                found.append("\(place) where nothing may be refused; take the lock before the pivot")
             }
             if step.kind == .wait(.turnBack) {
                 found.append("\(place) where there is no turning back; let it go on at its time-out (otherwise: .goOn)")

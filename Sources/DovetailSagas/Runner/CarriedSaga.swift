@@ -44,17 +44,17 @@ struct CarriedSaga<State: Wire> {
     /// What an operator has asked for, as a transition.
     func intervention() throws -> SagaCommit? {
         guard let text = record.request else { return nil }
-        let request = try JSON.decode(SagaIntervention.self, from: Array(text.utf8))
-        return commit(
-            worker.machine.intervene(record, request, inFlight: inFlight, now: worker.clock.now()), isAnswer: true)
+        let requests = try SagaIntervention.requests(text)
+        return try commit(
+            worker.machine.intervene(record, requests, inFlight: inFlight, now: worker.clock.now()), isAnswer: true)
     }
 
     /// The transition of an instance whose state cannot be read, if it cannot: it can go nowhere.
-    func givingUp() -> SagaCommit? {
+    func givingUp() throws -> SagaCommit? {
         guard let unreadable else { return nil }
         let problem = Problem("saga-state-unreadable", status: 500)(
             "its state cannot be read (\(unreadable)); bring back the fields that it has, then `sagas retry`")
-        return commit(worker.machine.givingUp(record, problem, now: worker.clock.now()), isAnswer: false)
+        return try commit(worker.machine.givingUp(record, problem, now: worker.clock.now()), isAnswer: false)
     }
 
     /// The transition that follows from what came of a task; nil if nothing does.
@@ -83,9 +83,7 @@ struct CarriedSaga<State: Wire> {
         let move = worker.machine.advance(
             before, result.task, by: outcome, inFlight: inFlight, began: result.began, now: worker.clock.now(),
             share: worker.clock.share())
-        var written = commit(move, isAnswer: false)
-        written.child = result.child
-        return written
+        return try commit(move, child: result.child, isAnswer: false)
     }
 
     /// The transition is written.
@@ -99,10 +97,12 @@ struct CarriedSaga<State: Wire> {
         state = try? JSON.decode(State.self, from: Array(record.state.utf8))
     }
 
-    private func commit(_ move: SagaMachine.Move, isAnswer: Bool) -> SagaCommit {
+    private func commit(
+        _ move: SagaMachine.Move, child: SagaRecord? = nil, isAnswer: Bool
+    ) throws -> SagaCommit {
         let (machine, now, inFlight) = (worker.machine, worker.clock.now(), inFlight)
-        return SagaCommit(before: record, move: move, answersRequest: isAnswer) { record, request in
-            machine.intervene(record, request, inFlight: inFlight, now: now)
+        return try SagaCommit(before: record, move: move, child: child, answersRequest: isAnswer) { record, requests in
+            machine.intervene(record, requests, inFlight: inFlight, now: now)
         }
     }
 }

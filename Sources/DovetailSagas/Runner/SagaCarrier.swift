@@ -34,12 +34,14 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
     private let journal: SagaJournal
     private let worker: SagaWorker<State>
     private let clock: SagaClock
+    private let intakes: [String: SagaIntake<State>]
     private let place = Mutex<(epoch: Int, scanned: Int64)>((0, 0))
 
     init(_ saga: Saga<State>, log: any EventLog, commands: CommandExecutor, source: String, clock: SagaClock) {
         self.saga = saga
         self.log = log
         self.clock = clock
+        intakes = SagaIntake.all(of: saga)
         journal = SagaJournal(log: log)
         worker = SagaWorker(
             saga: saga, machine: SagaMachine(plan: saga.plan), journal: journal, commands: commands, source: source,
@@ -54,22 +56,31 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
 
     func receive() async throws {
         guard !saga.listensTo.isEmpty else { return }
-        let (saga, clock) = (saga, clock)
+        let (saga, clock, intakes) = (saga, clock, intakes)
         while true {
             let (epoch, scanned) = place.withLock { $0 }
             guard scanned < log.head else { return }
             let page = try await log.events(after: scanned, types: Set(saga.listensTo), limit: 256)
             // What was taken in before is known by its ids.
             try await log.transaction("saga \(saga.name)", as: .engine) { transaction in
-                for event in page.events { try saga.receive(event, owner: epoch, now: clock.now(), in: transaction) }
+                for event in page.events {
+                    guard let intake = intakes[event.type] else { continue }
+                    let arrival = try intake.arrival(event, now: clock.now())
+                    _ = try intake.take(arrival, of: event, owner: epoch, now: clock.now(), in: transaction)
+                }
             }
             place.withLock { $0.scanned = page.scanned }
         }
     }
 
     func carry(_ moment: (SagaMoment) throws -> Void) async throws -> Bool {
-        let due = try await journal.due(saga.name, at: clock.now(), limit: 100)
-        for record in due { try await carry(record, moment) }
+        let due = try await journal.due(saga.name, at: clock.now(), limit: 100).records
+        let damaged = due.filter { $0.damage != nil }
+        if !damaged.isEmpty {
+            let epoch = place.withLock { $0.epoch }
+            try await journal.setAside(damaged, of: saga.name, epoch: epoch, now: clock.now())
+        }
+        for record in due where record.damage == nil { try await carry(record, moment) }
         return !due.isEmpty
     }
 
@@ -84,12 +95,12 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
             try moment(.beforeCommit)
             let result = try await journal.commit(saga.name, epoch: epoch, now: clock.now(), [commit]).first
             try moment(.afterCommit)
-            guard case .written(let record, let hasMessage) = result else { return false }
+            guard case .written(let record, let hasMessage, _) = result else { return false }
             carried.written(record, hasMessage: hasMessage)
             return true
         }
         if let commit = try carried.intervention(), try await !write(commit) { return }
-        if let commit = carried.givingUp(), try await !write(commit) { return }
+        if let commit = try carried.givingUp(), try await !write(commit) { return }
         while true {
             var results: [SagaWorker<State>.Result] = []
             for task in carried.due() {

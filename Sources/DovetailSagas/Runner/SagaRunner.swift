@@ -12,7 +12,7 @@ import Synchronization
 /// New instances begin with their event, in the transaction that moves the reader's cursor; all others are found in the journal, where the process left them. Each
 /// step is carried out at least once, each transition committed once. A saga has one owner: who takes it over raises a number that every commit is checked against,
 /// so that an owner which does not know that it was replaced writes nothing more, and stops. On shutdown steps in progress are cancelled and taken up at the next start.
-final class SagaRunner<State: Wire>: Service {
+final class SagaRunner<State: Wire>: SagaService {
     private let saga: Saga<State>
     private let machine: SagaMachine
     private let log: any EventLog
@@ -22,6 +22,10 @@ final class SagaRunner<State: Wire>: Service {
     private let wakes: WakeUps
     private let clock: SagaClock
     private let concurrency: Int
+    private let keepEnded: Duration?
+    private let intakes: [String: SagaIntake<State>]
+    private let arrivals: SagaArrivals
+    private let reader = Mutex<EffectivelyOnceReader?>(nil)
     private let logger = Logger(label: "dovetail.sagas")
     private let epoch = Mutex(0)
     private let lost = Watermark(0)
@@ -30,7 +34,7 @@ final class SagaRunner<State: Wire>: Service {
 
     init(
         _ saga: Saga<State>, log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps,
-        clock: SagaClock = .system, concurrency: Int = 64
+        clock: SagaClock = .system, concurrency: Int = 64, keepEnded: Duration? = nil
     ) {
         precondition(!saga.steps.isEmpty, "the saga '\(saga.name)' has no steps")
         self.saga = saga
@@ -43,16 +47,36 @@ final class SagaRunner<State: Wire>: Service {
         wakes = wakeUps.of(saga.name)
         self.clock = clock
         self.concurrency = concurrency
+        self.keepEnded = keepEnded
+        intakes = SagaIntake.all(of: saga)
+        arrivals = SagaArrivals(limit: 4 * concurrency)
+        guard !intakes.isEmpty else { return }
+        let reader = EffectivelyOnceReader(
+            "saga \(saga.name)", from: log, into: log, types: Set(intakes.keys).union(SagaIntervention.topics),
+            batch: 256
+        ) { [weak self] event in
+            self?.effect(of: event) ?? { _ in throw CancellationError() }
+        }
+        self.reader.withLock { $0 = reader }
+    }
+
+    func prepare() async throws {
+        try await journal.prepare()
+        try await reader.withLock { $0 }?.prepare()
+    }
+
+    var hold: RetentionHold? {
+        reader.withLock { $0 }.map { RetentionHold(name: "the saga '\(saga.name)'", done: $0.status.scanned) }
     }
 
     func run() async throws {
         do {
-            try await journal.prepare()
+            try await prepare()
             let owned = try await journal.takeOver(saga.name)
             epoch.withLock { $0 = owned }
             let committer = SagaCommitter(saga.name, epoch: owned, journal: journal, clock: clock)
             try await withThrowingTaskGroup(of: Void.self) { group in
-                if !saga.listensTo.isEmpty { try await listen(&group) }
+                if let reader = reader.withLock({ $0 }) { listen(reader, &group) }
                 group.addTask { await committer.run() }
                 group.addTask { try await self.schedule(committer) }
                 group.addTask { try await self.sweep() }
@@ -73,35 +97,50 @@ final class SagaRunner<State: Wire>: Service {
 
     // MARK: Starting, and what comes for those that wait
 
-    private func listen(_ group: inout ThrowingTaskGroup<Void, any Error>) async throws {
-        let reader = EffectivelyOnceReader(
-            "saga \(saga.name)", from: log, into: log, types: Set(saga.listensTo), handler: receive)
-        try await reader.prepare()
+    private func listen(_ reader: EffectivelyOnceReader, _ group: inout ThrowingTaskGroup<Void, any Error>) {
         group.addTask { try await reader.run() }
         group.addTask {
             var seen = reader.status.scanned
             while true {
                 seen = try await reader.waitForProgress(beyond: seen)
-                self.wakes.bump()
+                self.arrivals.reach(seen)
+                self.wakes.bump(isArrival: true)
             }
         }
     }
 
-    private func receive(_ event: StoredEvent, _ transaction: Transaction) throws {
-        do {
-            try saga.receive(event, owner: epoch.withLock { $0 }, now: clock.now(), in: transaction)
-        } catch let error as SagaOwnershipLost {
-            lost.advance(to: 1)
-            throw error
+    private func effect(of event: StoredEvent) -> EffectivelyOnceReader.Effect {
+        let (now, position) = (clock.now(), event.position.number)
+        guard let intake = intakes[event.type] else {
+            // An operator has asked for something, by whatever way: it stands in the journal.
+            return { [arrivals] _ in arrivals.note(position, started: nil, isMessage: true) }
+        }
+        let arrival = Result { try intake.arrival(event, now: now) }
+        return { [weak self] transaction in
+            guard let self else { throw CancellationError() }
+            do {
+                arrivals.note(position, started: nil, isMessage: false)
+                let taken = try intake.take(
+                    try arrival.get(), of: event, owner: epoch.withLock { $0 }, now: now, in: transaction)
+                arrivals.note(position, started: taken.started, isMessage: taken.isMessage)
+            } catch let error as SagaOwnershipLost {
+                lost.advance(to: 1)
+                throw error
+            }
         }
     }
 
-    /// Drops messages that nobody has waited for in their time, now and then.
+    /// Lets go of messages that nobody has waited for in their time, and of instances that have ended, now and then.
     private func sweep() async throws {
         while true {
+            let (now, owned) = (clock.now(), epoch.withLock { $0 })
             if saga.receivesMessages {
-                let date = clock.now().addingTimeInterval(-saga.keepsMessages.inSeconds)
-                try await patiently { try await journal.forgetMessages(of: saga.name, before: date) }
+                let date = now.addingTimeInterval(-saga.keepsMessages.inSeconds)
+                try await patiently { _ = try await journal.forgetMessages(of: saga.name, before: date) }
+            }
+            if let keepEnded {
+                let date = now.addingTimeInterval(-keepEnded.inSeconds)
+                try await patiently { _ = try await journal.removeEnded(of: saga.name, before: date, epoch: owned) }
             }
             try await clock.sleep(clock.now().addingTimeInterval(3600))
         }
@@ -133,18 +172,18 @@ final class SagaRunner<State: Wire>: Service {
             var queue: ArraySlice<SagaRecord> = []
             var isWaiting = false
             // Counted before a look: what comes during it is a reason for the next one.
-            var seen = wakes.value
+            var (seen, looks) = (wakes.value, wakes.looks)
             var lookedAt = clock.now()
+            var next = lookedAt
             var hasMore = true
+            /// The youngest instance that was found: what is handed over and not younger was found already, or will be.
+            var youngest: Int64 = 0
             while true {
                 if queue.isEmpty, active.count < concurrency, hasMore {
                     lookedAt = clock.now()
-                    let limit = 4 * concurrency + active.count
-                    let due = try await patiently {
-                        try await journal.due(saga.name, at: lookedAt, limit: limit)
-                    }
-                    hasMore = due.count == limit
-                    queue = due.filter { !active.contains($0.number) }[...]
+                    let found = try await look(at: lookedAt, besides: active)
+                    (queue, hasMore) = (found.records[...], found.hasMore)
+                    youngest = max(youngest, queue.map(\.number).max() ?? 0)
                 }
                 while active.count < concurrency, let record = queue.popFirst() {
                     active.insert(record.number)
@@ -152,10 +191,12 @@ final class SagaRunner<State: Wire>: Service {
                 }
                 if !isWaiting, !hasMore {
                     isWaiting = true
-                    let next = try await patiently { try await journal.nextDue(saga.name, after: lookedAt) }
-                    let until = min(next ?? .distantFuture, lookedAt.addingTimeInterval(60))
-                    group.addTask { [seen] in
-                        try await self.wakes.wait(beyond: seen, until: until, self.clock)
+                    if next <= lookedAt {
+                        let due = try await patiently { try await journal.nextDue(saga.name, after: lookedAt) }
+                        next = min(due ?? .distantFuture, lookedAt.addingTimeInterval(60))
+                    }
+                    group.addTask { [seen, next] in
+                        try await self.wakes.wait(beyond: seen, until: next, self.clock)
                         return .woken
                     }
                 }
@@ -167,11 +208,46 @@ final class SagaRunner<State: Wire>: Service {
                 case .woken:
                     isWaiting = false
                     seen = wakes.value
-                    hasMore = true
+                    let arrived = arrivals.take()
+                    for record in arrived.records {
+                        if record.number > youngest, queue.count < 4 * concurrency {
+                            queue.append(record)
+                            youngest = record.number
+                        } else {
+                            hasMore = true
+                        }
+                    }
+                    if arrived.mustLook || wakes.looks != looks || next <= clock.now() { hasMore = true }
+                    looks = wakes.looks
+                    // What is looked for anew may be due at another time as well.
+                    if hasMore { next = .distantPast }
                 case nil: return
                 }
             }
         }
+    }
+
+    /// The instances that are due, the longest due first; those whose rows cannot be read are set aside.
+    private func look(at time: Date, besides active: Set<Int64>) async throws -> (records: [SagaRecord], hasMore: Bool)
+    {
+        let limit = 4 * concurrency + active.count
+        var found = try await patiently {
+            try await journal.due(saga.name, at: time, limit: limit, besides: active)
+        }
+        let damaged = found.records.filter { $0.damage != nil }
+        guard !damaged.isEmpty else { return found }
+        for record in damaged {
+            logger.error(
+                "a saga is stuck: its row cannot be read",
+                metadata: [
+                    "saga": "\(saga.name)", "number": "\(record.number)", "id": "\(record.id)",
+                    "damage": "\(record.damage ?? "")",
+                ])
+        }
+        let owned = epoch.withLock { $0 }
+        try await patiently { try await journal.setAside(damaged, of: saga.name, epoch: owned, now: time) }
+        found.records.removeAll { $0.damage != nil }
+        return found
     }
 
     // MARK: Carrying
@@ -206,7 +282,7 @@ final class SagaRunner<State: Wire>: Service {
             if let commit = try carried.intervention() {
                 guard try await write(commit, &carried, committer) else { return nil }
             }
-            if let commit = carried.givingUp() {
+            if let commit = try carried.givingUp() {
                 guard try await write(commit, &carried, committer) else { return nil }
             }
             while let state = carried.state {
@@ -226,7 +302,8 @@ final class SagaRunner<State: Wire>: Service {
                 guard let commit = try carried.commit(result) else { continue }
                 guard try await write(commit, &carried, committer) else { return nil }
             }
-            return carried.record.dueAt == nil
+            // One that waits may have been made due since by what it waits for, and passed over because it was carried.
+            return carried.record.status.hasEnded
         }
     }
 
@@ -234,8 +311,11 @@ final class SagaRunner<State: Wire>: Service {
     private func write(
         _ commit: SagaCommit, _ carried: inout CarriedSaga<State>, _ committer: SagaCommitter
     ) async throws -> Bool {
-        guard case .written(let record, let hasMessage) = try await committer.commit(commit) else { return false }
+        guard case .written(let record, let hasMessage, let woken) = try await committer.commit(commit) else {
+            return false
+        }
         carried.written(record, hasMessage: hasMessage)
+        for saga in woken { wakeUps.wake(saga) }
         if let child = commit.child { wakeUps.wake(child.saga) }
         if !commit.move.cancelledChildren.isEmpty || record.parent != nil && record.status.hasEnded {
             wakeUps.wakeAll()

@@ -33,15 +33,18 @@ public final class SagaWakeUps: Sendable {
 /// Counts the reasons for one saga.
 final class WakeUps: Sendable {
     private let count = Watermark(0)
-    private let last = Mutex<Int64>(0)
+    private let last = Mutex<(all: Int64, looks: Int64)>((0, 0))
 
     var value: Int64 { count.value }
+    /// How many of them were reasons to look into the journal.
+    var looks: Int64 { last.withLock { $0.looks } }
 
-    /// Gives a reason to look.
-    func bump() {
+    /// Gives a reason to look; with `isArrival` only for what is handed over.
+    func bump(isArrival: Bool = false) {
         let next = last.withLock { last in
-            last += 1
-            return last
+            last.all += 1
+            if !isArrival { last.looks += 1 }
+            return last.all
         }
         count.advance(to: next)
     }

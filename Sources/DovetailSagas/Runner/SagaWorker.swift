@@ -58,6 +58,10 @@ struct SagaWorker<State: Wire>: Sendable {
             case .child(let index):
                 guard case .child(let child) = saga.steps[index].work else { break }
                 return try await follow(task, of: record, state, child, result)
+            case .lock(let index):
+                guard case .lock(let lock) = saga.steps[index].work else { break }
+                return try await acquire(task, of: record, state, lock, result)
+            case .release: break
             case .missing:
                 throw Problem("saga-step-missing", status: 500)(
                     "the definition of '\(saga.name)' has no step '\(task.step)' any more; bring it back, or turn the instance back with `sagas compensate`"
@@ -84,9 +88,29 @@ struct SagaWorker<State: Wire>: Sendable {
             return result(.armed(SagaAddress(topic: wait.topic, key: wait.key(state, record.id)), until: until), nil)
         }
         if let message = try await journal.message(for: record, at: address) {
-            return result(.arrived(message.number), try wait.accept(message.data))
+            return result(.arrived(message.number), try wait.accept(message.data, message.version))
         }
         return result(task.dueAt.map { $0 <= clock.now() } ?? false ? .timedOut : .notYet, nil)
+    }
+
+    private func acquire(
+        _ task: SagaTask, of record: SagaRecord, _ state: State, _ wanted: SagaStep<State>.Lock,
+        _ result: (SagaMachine.Outcome, SagaStep<State>.Change?) -> Result
+    ) async throws -> Result {
+        guard task.isArmed, let lock = record.progress.locks.first(where: { $0.step == task.step }) else {
+            let until = wanted.within.map { clock.now().addingTimeInterval($0.inSeconds) }
+            return result(
+                .armed(SagaAddress(topic: SagaMessage.lock(wanted.resource), key: wanted.key(state)), until: until), nil
+            )
+        }
+        switch try await journal.state(of: lock, for: record) {
+        case .held: return result(.locked, nil)
+        case .deadlock:
+            throw Problem("saga-deadlock", status: 409)(
+                "it would wait for the \(lock.resource) '\(lock.key)', whose holder waits for what it holds itself; let sagas take these locks in one order"
+            )
+        case .waiting, nil: return result(task.dueAt.map { $0 <= clock.now() } ?? false ? .timedOut : .notYet, nil)
+        }
     }
 
     private func follow(
@@ -134,7 +158,7 @@ struct SagaWorker<State: Wire>: Sendable {
             span.attributes["dovetail.saga.attempt"] = task.attempts + 1
             call.trace = span.context
             let context = SagaContext(
-                sagaID: record.id, idempotencyKey: key, call: call, commands: commands,
+                sagaID: record.id, idempotencyKey: key, call: call, locks: record.progress.locks, commands: commands,
                 source: source)
             return try await CallContext.$current.withValue(call) {
                 try await withDeadline(deadline, callee: callee) { try await body(context) }

@@ -39,6 +39,46 @@ public enum HistoryConformance {
 
     /// All checks. Each wants a store of its own.
     public static let checks: [ConformanceCheck] = [
+        ConformanceCheck("appends to one stream, and what others see of it meanwhile, have one order in time") {
+            store in
+            let (log, history) = (store.log, AppendHistory())
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for writer in 0..<8 {
+                    group.addTask {
+                        for round in 0..<60 {
+                            let seen = try await log.streamStatus("s")?.version ?? 0
+                            let count = Int64(1 + (writer + round) % 3)
+                            let events = (0..<count).map { EventLogConformance.draft("k", data: "\($0)") }
+                            try await history.record {
+                                do {
+                                    _ = try await log.append([
+                                        Append(stream: "s", expected: .exactly(seen), events: events)
+                                    ])
+                                    return .appended(from: seen, to: seen + count)
+                                } catch let error as LogError where error.code == .versionConflict {
+                                    return nil
+                                }
+                            }
+                        }
+                    }
+                }
+                for reader in 0..<4 {
+                    group.addTask {
+                        for _ in 0..<200 {
+                            try await history.record {
+                                if reader % 2 == 0 { return .observed(try await log.streamStatus("s")?.version ?? 0) }
+                                let events = try await log.stream("s", after: 0, limit: 10_000)
+                                return .observed(events.last?.stream?.version ?? 0)
+                            }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let findings = history.findings
+            try expect(findings.isEmpty, "\(findings.count) findings, as \(findings.prefix(3))")
+            try expect(try await log.streamStatus("s")?.version ?? 0 >= 60, "appends were made")
+        },
         ConformanceCheck("while events are published: nothing lost, skipped or out of order, whatever the guarantee") {
             store in
             let (plain, small, once, most) = (

@@ -136,5 +136,121 @@ public enum StreamConformance {
             try expectEqual(try await versions(log, "s").count, 5, "what is left once it has")
             try await expectWhole(log, "the log")
         },
+        ConformanceCheck("what is truncated is remembered where its id is a name's, with what it was asked with") {
+            store in
+            let log = store.log
+            func named(_ name: String, input: String?) -> EventDraft {
+                var draft = draft(1, id: name)
+                draft.id = .derived(from: name)
+                if let input { draft.attributes.headers = ["dovetail-input": input] }
+                return draft
+            }
+            let events = [named("a", input: "x"), draft(2), named("b", input: nil), named("c", input: "y")]
+            _ = try await log.append([Append(stream: "s", events: events)])
+            for name in ["a", "b", "c", "never"] {
+                try expectEqual(
+                    try await log.truncatedEvent(id: .derived(from: name)), nil,
+                    "\(name), before anything was truncated")
+            }
+            try await log.truncate("s", through: 3)
+            let first = try await log.truncatedEvent(id: .derived(from: "a"))
+            try expectEqual(first?.version, 1, "the version of what is gone")
+            try expectEqual(first?.position, log.position(1), "its position")
+            try expectEqual(first?.input, "x", "what it was asked with")
+            try expectEqual(try await log.truncatedEvent(id: .derived(from: "b"))?.version, 3, "one without input")
+            try expectEqual(try await log.truncatedEvent(id: events[1].id), nil, "one whose id is no name's")
+            try expectEqual(try await log.truncatedEvent(id: .derived(from: "c")), nil, "one that is still there")
+            try await expectWhole(log, "the log")
+        },
+        ConformanceCheck(
+            "what is said of a stream is kept with a version, and changed by one of those who expect the same"
+        ) {
+            store in
+            let log = store.log
+            var (metadata, version) = try await log.metadata(of: "s")
+            try expectEqual(metadata, StreamMetadata(), "what is said of a stream of which nothing is said")
+            try expectEqual(version, 0, "its version")
+            metadata = StreamMetadata(maxCount: 5, maxAge: 60, values: ["owner": "ada"])
+            try expectEqual(try await log.setMetadata(metadata, of: "s", expected: .exactly(0)), 1, "the first version")
+            (metadata, version) = try await log.metadata(of: "s")
+            try expectEqual(metadata.values, ["owner": "ada"], "what was noted")
+            let error = try await expectFailure(.versionConflict, "one that expects what is no more") {
+                try await log.setMetadata(StreamMetadata(), of: "s", expected: .exactly(0))
+            }
+            try expect(error.description.contains("at version 1, not at 0"), "the error says both: \(error)")
+            try expectEqual(try await log.setMetadata(StreamMetadata(), of: "s"), 2, "one that expects nothing")
+            for wrong in [StreamMetadata(maxCount: 0), StreamMetadata(maxAge: 0)] {
+                try await expectFailure(.statement, "a limit that cannot be") {
+                    try await log.setMetadata(wrong, of: "s")
+                }
+            }
+            try expectEqual(try await log.metadata(of: "other").version, 0, "another stream's version")
+        },
+        ConformanceCheck("streams are kept within their limits by number and age, as far as nobody needs what goes") {
+            store in
+            let log = store.log
+            _ = try await log.append([Append(stream: "s", events: (1...10).map { draft($0) })])
+            _ = try await log.append([Append(stream: "t", events: (1...10).map { draft($0) })])
+            try await log.setMetadata(StreamMetadata(maxCount: 4), of: "s")
+            try await log.setMetadata(StreamMetadata(maxAge: 3600), of: "t")
+            try await log.setMetadata(StreamMetadata(maxCount: 1), of: "never")
+            let held = Retention(log: log, rules: []) { [RetentionHold(name: "the view", done: 2)] }
+            try expectEqual(try await held.runOnce(), 2, "what goes though somebody holds the rest")
+            try expectEqual(try await versions(log, "s").first, 3, "the first that is held")
+            let retention = Retention(log: log, rules: [])
+            try expectEqual(try await retention.runOnce(), 4, "what goes beyond the number")
+            try expectEqual(try await versions(log, "s"), [7, 8, 9, 10], "what is left by number")
+            try expectEqual(try await versions(log, "t").count, 10, "what is not old yet")
+            try expectEqual(try await retention.runOnce(now: Date().addingTimeInterval(7200)), 10, "what is old")
+            try expectEqual(try await versions(log, "t"), [], "what is left by age")
+            try expectEqual(try await retention.runOnce(), 0, "the next round")
+            try await log.setMetadata(StreamMetadata(), of: "s")
+            _ = try await log.append([Append(stream: "s", events: (1...10).map { draft($0) })])
+            try expectEqual(try await retention.runOnce(), 0, "a stream without limits any more")
+            try await expectWhole(log, "the log")
+        },
+        ConformanceCheck("events are read by topic, key, category, position and time, page by page to the end") {
+            store in
+            let log = store.log
+            var expected: [(number: Int64, stream: String?, key: String, type: String)] = []
+            for number in 0..<600 {
+                let stream = [nil, "order-\(number % 7)", "order-item-1", "orders-1", "user-1"][number % 5]
+                let type = number % 3 == 0 ? "a" : "b"
+                let draft = EventLogConformance.draft("k\(number % 4)", type: type)
+                _ = try await log.append([Append(stream: stream, events: [draft])])
+                expected.append((log.head, stream, "k\(number % 4)", type))
+            }
+            func read(_ selection: EventSelection, after: Int64 = 0) async throws -> [Int64] {
+                var (found, number) = ([Int64](), after)
+                while number < log.head {
+                    let page = try await log.events(after: number, selection, limit: 50)
+                    found += page.events.map(\.position.number)
+                    try expect(page.scanned > number, "a page that goes on from \(number)")
+                    number = page.scanned
+                }
+                return found
+            }
+            func numbers(_ isWanted: (Int64, String?, String, String) -> Bool) -> [Int64] {
+                expected.filter { isWanted($0.number, $0.stream, $0.key, $0.type) }.map(\.number)
+            }
+            try expectEqual(try await read(EventSelection()), numbers { _, _, _, _ in true }, "all")
+            try expectEqual(
+                try await read(EventSelection(types: ["a"])), numbers { _, _, _, type in type == "a" }, "a topic's")
+            try expectEqual(
+                try await read(EventSelection(key: "k2")), numbers { _, _, key, _ in key == "k2" }, "a key's")
+            try expectEqual(
+                try await read(EventSelection(category: "order")),
+                numbers { _, stream, _, _ in stream?.hasPrefix("order-") == true },
+                "a category's, which ends at the first dash")
+            try expectEqual(
+                try await read(EventSelection(types: ["b"], category: "user", key: "k0"), after: 100),
+                numbers { $0 > 100 && $1 == "user-1" && $2 == "k0" && $3 == "b" }, "all at once, after a position")
+            let middle = try await log.events(after: 299, types: nil, limit: 1).events[0].time
+            let (early, late) = (
+                try await read(EventSelection(until: middle)), try await read(EventSelection(from: middle))
+            )
+            try expectEqual(early + late, numbers { _, _, _, _ in true }, "before and from a time, together all")
+            try expect(late.first ?? 0 <= 300 && early.last ?? 0 < 300, "the time divides them")
+        },
     ]
 }

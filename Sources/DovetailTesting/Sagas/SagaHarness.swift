@@ -61,6 +61,12 @@ public final class SagaHarness {
         try await restart()
     }
 
+    /// Stops the node and starts it again with another program: this saga in place of the one of its name, whose instances are under way.
+    public func replace<State>(_ saga: Saga<State>) async throws {
+        sagas.removeAll { $0.name == saga.name }
+        try await add(saga)
+    }
+
     /// Stops the node and starts it again: what is not in the log is forgotten.
     public func restart() async throws {
         carriers = sagas.map { $0.carrier(log: log, commands: commands, source: "test", clock: time) }

@@ -30,12 +30,15 @@ struct RunningGateway: Sendable {
 
 /// Runs a gateway by `configuration` around `body`, and shuts it down.
 func withGateway(
-    _ configuration: GatewayConfiguration, loops: Int = 1, _ body: (RunningGateway) async throws -> Void
+    _ configuration: GatewayConfiguration, loops: Int = 1, rateLimits: (any RateLimitStore)? = nil,
+    _ body: (RunningGateway) async throws -> Void
 ) async throws {
     let finished = Recorded<RequestRecord>()
     var logger = Logger(label: "test")
     logger.logLevel = .error
-    let gateway = try Gateway(configuration, eventLoops: loops, logger: logger) { finished.append($0) }
+    let gateway = try Gateway(
+        configuration, eventLoops: loops, logger: logger, onRequestFinished: { finished.append($0) },
+        rateLimits: rateLimits)
     let group = ServiceGroup(configuration: .init(services: [.init(service: gateway)], logger: logger))
     try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await group.run() }

@@ -1,3 +1,4 @@
+import Foundation
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
@@ -252,6 +253,12 @@ final class RawClient: Sendable {
     /// Ends our sending side; answers still arrive.
     func finishSending() async throws {
         try await channel.close(mode: .output)
+    }
+
+    /// Ends the connection without a farewell.
+    func reset() async throws {
+        try await (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
+        try? await channel.close()
     }
 
     func close() async { try? await channel.close() }

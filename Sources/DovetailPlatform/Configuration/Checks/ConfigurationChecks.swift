@@ -190,7 +190,7 @@ struct ConfigurationChecks {
                         at: path.key("versions").key("of").key(version.name).key("upstream"))
                 }
                 checkIsReached(index, route, &taken, in: gateway, at: path)
-            case .redirect: checkIsReached(index, route, &taken, in: gateway, at: path)
+            case .redirect, .batch, .aggregate: checkIsReached(index, route, &taken, in: gateway, at: path)
             case .contract(let contract):
                 guard let provided, !provided.contains(contract) else { continue }
                 let majors = provided.filter { $0.name == contract.name }.map(\.description)

@@ -9,6 +9,12 @@ extension PlatformConfiguration {
         case apiKeys(header: String, [Caller])
         /// A name and a password (RFC 7617).
         case basic(realm: String, [Caller])
+        /// What another service says.
+        case forward(Forward)
+        /// A signature by a secret that both sides know (RFC 9421).
+        case hmac(HMAC)
+        /// A name in the client's certificate.
+        case clientCertificate([CertificateClient])
     }
 
     /// Somebody who is known by a secret.
@@ -19,6 +25,8 @@ extension PlatformConfiguration {
         public let secret: Secret
         /// What it permits.
         public let scopes: [String]
+        /// What else is known of it, for routes that ask for claims.
+        public let claims: [String: String]
     }
 
     /// Which JWTs are believed. `iss`, `aud` and `exp` are always checked.
@@ -62,20 +70,32 @@ extension ConfigurationType where Value == PlatformConfiguration.Authenticator {
             let users = section.optional(
                 "basic", .section("{ realm: …, users: … }", PlatformConfiguration.Caller.users(reading:)),
                 "A name and a password (RFC 7617); over TLS only.")
-            section.exactlyOne(of: "jwt", "apiKeys", "basic")
-            return jwt.map { .jwt($0) } ?? keys ?? users ?? .basic(realm: "", [])
+            let forward = section.optional(
+                "forward", .section("{ url: …, … }", PlatformConfiguration.Forward.init),
+                "Another service that says who calls, and whether they may.")
+            let hmac = section.optional(
+                "hmac", .section("{ keys: … }", PlatformConfiguration.HMAC.init),
+                "A signature of the request by a secret that both sides know (RFC 9421).")
+            let certificates = section.optional(
+                "clientCertificate",
+                .section("{ clients: … }", PlatformConfiguration.CertificateClient.clients(reading:)),
+                "A name in the client's certificate; with 'tls.clientAuthorities'.")
+            section.exactlyOne(of: "jwt", "apiKeys", "basic", "forward", "hmac", "clientCertificate")
+            return jwt.map { .jwt($0) } ?? keys ?? users ?? forward.map { .forward($0) } ?? hmac.map { .hmac($0) }
+                ?? certificates.map { .clientCertificate($0) } ?? .basic(realm: "", [])
         }
     }
 }
 
 extension PlatformConfiguration.Caller {
-    private static func client(_ key: String, _ name: String) -> ConfigurationType<PlatformConfiguration.Caller> {
+    static func client(_ key: String, _ name: String) -> ConfigurationType<PlatformConfiguration.Caller> {
         .section("{ \(key): …, scopes: … }") { section in
             PlatformConfiguration.Caller(
                 name: name,
                 secret: section.required(
-                    key, .secret(minimumBytes: key == "key" ? 16 : 8), "The secret; write it as ${NAME}."),
-                scopes: section.collection("scopes", .list(of: .scope, orSingle: true), "What it permits."))
+                    key, .secret(minimumBytes: key == "password" ? 8 : 16), "The secret; write it as ${NAME}."),
+                scopes: section.collection("scopes", .list(of: .scope, orSingle: true), "What it permits."),
+                claims: section.claims("What else is known of it, for routes that ask for claims."))
         }
     }
 

@@ -37,6 +37,16 @@ extension PlatformConfiguration {
         public let certificates: [CertificateFiles]
         /// A PEM file with the authorities of client certificates, without which nobody is let in; nil: clients need none.
         public let clientAuthorities: String?
+        /// Whether clients without a certificate are let in all the same.
+        public let clientCertificates: ClientCertificates
+
+        /// Whether clients need certificates, where there are authorities for them.
+        public enum ClientCertificates: String, Sendable, Hashable, CaseIterable {
+            /// Nobody is let in without.
+            case required
+            /// Routes that ask for one by their authentication let nobody in without.
+            case optional
+        }
     }
 
     /// What browsers may do with the answers on pages of other origins (Fetch standard, 3.2).
@@ -201,5 +211,12 @@ extension PlatformConfiguration.GatewayTLS {
         clientAuthorities = section.optional(
             "clientAuthorities", .line("a file's path"),
             "A PEM file with the authorities of client certificates: without one of theirs nobody is let in.")
+        clientCertificates = section.value(
+            "clientCertificates", .keyword(example: .required), default: "required",
+            "Whether all clients need a certificate, or only those of routes that ask for one.")
+        if section.has("clientCertificates"), clientAuthorities == nil {
+            section.report(
+                "certificates are believed by 'clientAuthorities', which are missing", key: "clientCertificates")
+        }
     }
 }

@@ -16,6 +16,10 @@ extension PlatformConfiguration {
             case versions(Versions)
             /// Nowhere: the caller is told another place.
             case redirect(Redirect)
+            /// To the routes of the requests that it carries.
+            case batch(Batch)
+            /// To several routes, whose answers become one.
+            case aggregate([Part], maxAnswer: Int)
         }
 
         /// An upstream's share of a route's requests.
@@ -107,6 +111,8 @@ extension PlatformConfiguration {
         public let authentication: Authentication
         /// What the caller must be allowed, beside what the contract's endpoints require.
         public let scopes: [String]
+        /// What claims of the caller have to say.
+        public let claims: [String: String]
         /// How often each caller may call; nil: without a limit.
         public let rateLimit: RouteRateLimit?
         /// How long a caller waits at most; nil: what the contract says, or 15 s, and no limit for a stream.
@@ -164,15 +170,22 @@ extension PlatformConfiguration.Route {
             "Upstreams that requests are drawn to by weight.")
         let redirect = section.optional(
             "redirect", .section("a redirect", Redirect.init), "Another place that callers are told of.")
+        let batch = section.optional(
+            "batch", .section("{ maximum: … }", Batch.init),
+            "Many requests as one, each answered by its own route, by POST.")
+        let aggregate = section.optional(
+            "aggregate", .section("{ parts: … }", Aggregate.init),
+            "Several of the gateway's own routes, whose answers become one, by GET.")
         let versions = section.optional(
             "versions", .section("versions: { by: …, default: …, of: … }", PlatformConfiguration.Versions.init),
             "The versions of what is there, each with its upstream.")
-        section.exactlyOne(of: "contract", "upstream", "split", "redirect", "versions")
+        section.exactlyOne(of: "contract", "upstream", "split", "redirect", "versions", "batch", "aggregate")
         target =
             versions.map(Target.versions) ?? contract.map(Target.contract) ?? split.map {
                 .split($0.map { Share(upstream: $0.name, weight: $0.value) })
             }
-            ?? redirect.map(Target.redirect) ?? .upstream(upstream ?? "")
+            ?? redirect.map(Target.redirect) ?? batch.map(Target.batch)
+            ?? aggregate.map { .aggregate($0.parts, maxAnswer: $0.maxAnswer) } ?? .upstream(upstream ?? "")
         path = section.required(
             "path", .routePattern, "The prefix of a contract's endpoints, or the pattern of an upstream's paths.")
         host = section.optional("host", .hostName, "The Host that the route answers to; every one unless given.")
@@ -199,7 +212,12 @@ extension PlatformConfiguration.Route {
         scopes = section.collection(
             "scopes", .list(of: .scope, orSingle: true),
             "What the caller must be allowed, beside what the contract requires.")
+        claims = section.claims(
+            "What claims of the caller have to say, all of them; {name} stands for what the path matched.")
         let isOpen = authentication == .none
+        if isOpen, !claims.isEmpty {
+            section.report("claims need a caller, and the route's authentication is none", key: "claims")
+        }
         rateLimit = section.optional(
             "rateLimit", .section("a rate limit") { PlatformConfiguration.RouteRateLimit(isOpen: isOpen, reading: $0) },
             "How often each caller may call.")
@@ -235,6 +253,7 @@ extension PlatformConfiguration.Route {
         if isOpen, !scopes.isEmpty {
             section.report("scopes need a caller, and the route's authentication is none", key: "scopes")
         }
+        if batch != nil || aggregate != nil { reportWhatOthersDo(section) }
         if let split, !split.isEmpty, split.allSatisfy({ $0.value == 0 }) {
             section.report("with weights of zero nothing goes anywhere", key: "split")
         }
