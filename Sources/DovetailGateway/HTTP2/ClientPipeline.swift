@@ -65,12 +65,13 @@ private final class ProtocolChoice: ChannelInboundHandler, RemovableChannelHandl
     typealias InboundIn = ByteBuffer
 
     private let worker: Worker
-    private let timer = WheelTimer()
+    private let timer: FirstWordsTimer
     private let address: String?
 
     init(_ worker: Worker, address: String?) {
         self.worker = worker
         self.address = address
+        timer = FirstWordsTimer(worker)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -83,29 +84,23 @@ private final class ProtocolChoice: ChannelInboundHandler, RemovableChannelHandl
     }
 
     private func begin(_ context: ChannelHandlerContext) {
-        // A client that never shakes hands is let go.
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        timer.onFire = { bound.value.close(promise: nil) }
-        worker.schedule(timer, at: .now + worker.snapshot.configuration.timeouts.head)
+        timer.start(context)
         context.read()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        worker.cancel(timer)
+        timer.stop()
         context.fireChannelInactive()
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) {
-        worker.cancel(timer)
-        timer.onFire = nil
-    }
+    func handlerRemoved(context: ChannelHandlerContext) { timer.stop() }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .handshakeCompleted(let agreed) = event as? TLSUserEvent else {
             context.fireUserInboundEventTriggered(event)
             return
         }
-        worker.cancel(timer)
+        timer.stop()
         do {
             if agreed == "h2" {
                 try ClientPipeline.addHTTP2(context.channel, worker, isSecure: true, address: address)

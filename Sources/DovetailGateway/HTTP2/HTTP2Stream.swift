@@ -26,7 +26,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
     private var outbound = ByteBuffer()
     private var reader = HeadReader()
     private var head = ResponseHead()
-    private var body: BodyDecoder?
+    private var body: BodyFrames?
     private var isOver = false
 
     // MARK: The request
@@ -177,21 +177,17 @@ final class HTTP2Stream: ChannelDuplexHandler {
         outbound.moveReaderIndex(forwardBy: length)
         reader.reset()
         let isFinal = head.status >= 200
-        if isFinal { body = BodyDecoder(head.framing) }
-        let ends = isFinal && (body?.isDone ?? false)
+        if isFinal { body = BodyFrames(head.framing) }
+        let ends = body?.isOver ?? false
         context.write(wrapOutboundOut(.headers(.init(headers: headers, endStream: ends))), promise: nil)
         isOver = ends
         return true
     }
 
     private func answerBody(_ context: ChannelHandlerContext) throws(CodecError) {
-        guard body != nil, !isOver else { return }
-        while let slice = try body?.next(&outbound) { send(slice, isLast: body?.isDone ?? false, context) }
-        guard !isOver, let body, body.isDone else { return }
-        guard !body.trailers.isEmpty else { return send(ByteBuffer(), isLast: true, context) }
-        isOver = true
-        let trailers = HTTP2Fields.trailers(body.trailers)
-        context.write(wrapOutboundOut(.headers(.init(headers: trailers, endStream: true))), promise: nil)
+        guard !isOver else { return }
+        while let frame = try body?.next(&outbound) { context.write(wrapOutboundOut(frame), promise: nil) }
+        isOver = body?.isOver ?? false
     }
 
     private func send(_ bytes: ByteBuffer, isLast: Bool, _ context: ChannelHandlerContext) {

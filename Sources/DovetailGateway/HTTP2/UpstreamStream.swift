@@ -24,8 +24,7 @@ final class UpstreamStream: ChannelDuplexHandler {
     private var outbound = ByteBuffer()
     private var reader = HeadReader()
     private var head = RequestHead()
-    private var body: BodyDecoder?
-    private var requestIsOver = false
+    private var body: BodyFrames?
     // The answer.
     private var hasAnswer = false
     private var isChunked = false
@@ -62,10 +61,9 @@ final class UpstreamStream: ChannelDuplexHandler {
         guard let length else { return }
         let headers = outbound.withUnsafeReadableBytes { self.headers($0) }
         outbound.moveReaderIndex(forwardBy: length)
-        let body = BodyDecoder(head.framing)
+        let body = BodyFrames(head.framing)
         self.body = body
-        requestIsOver = body.isDone
-        context.write(wrapOutboundOut(.headers(.init(headers: headers, endStream: body.isDone))), promise: nil)
+        context.write(wrapOutboundOut(.headers(.init(headers: headers, endStream: body.isOver))), promise: nil)
     }
 
     private func headers(_ bytes: UnsafeRawBufferPointer) -> HPACKHeaders {
@@ -93,19 +91,8 @@ final class UpstreamStream: ChannelDuplexHandler {
     }
 
     private func sendBody(_ context: ChannelHandlerContext) throws(CodecError) {
-        guard body != nil, !requestIsOver else { return }
-        while let slice = try body?.next(&outbound) { send(slice, isLast: body?.isDone ?? false, context) }
+        while let frame = try body?.next(&outbound) { context.write(wrapOutboundOut(frame), promise: nil) }
         if outbound.readableBytes == 0 { outbound = ByteBuffer() }
-        guard !requestIsOver, let body, body.isDone else { return }
-        guard !body.trailers.isEmpty else { return send(ByteBuffer(), isLast: true, context) }
-        requestIsOver = true
-        let trailers = HTTP2Fields.trailers(body.trailers)
-        context.write(wrapOutboundOut(.headers(.init(headers: trailers, endStream: true))), promise: nil)
-    }
-
-    private func send(_ bytes: ByteBuffer, isLast: Bool, _ context: ChannelHandlerContext) {
-        context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(bytes), endStream: isLast))), promise: nil)
-        requestIsOver = isLast
     }
 
     // MARK: The answer

@@ -30,7 +30,7 @@ private final class ProxyHeaderReader: ChannelInboundHandler, RemovableChannelHa
 
     private let worker: Worker
     private let certificates: CertificateTable?
-    private let timer = WheelTimer()
+    private let timer: FirstWordsTimer
     private var inbound = ByteBuffer()
     private var hasBegun = false
     private var isDone = false
@@ -38,6 +38,7 @@ private final class ProxyHeaderReader: ChannelInboundHandler, RemovableChannelHa
     init(_ worker: Worker, _ certificates: CertificateTable?) {
         self.worker = worker
         self.certificates = certificates
+        timer = FirstWordsTimer(worker)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -57,9 +58,7 @@ private final class ProxyHeaderReader: ChannelInboundHandler, RemovableChannelHa
         guard let peer, configuration.proxyProtocol.contains(where: { $0.contains(peer) }) else {
             return proceed(context, address: nil)
         }
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        timer.onFire = { bound.value.close(promise: nil) }
-        worker.schedule(timer, at: .now + configuration.timeouts.head)
+        timer.start(context)
         context.read()
     }
 
@@ -83,7 +82,7 @@ private final class ProxyHeaderReader: ChannelInboundHandler, RemovableChannelHa
 
     private func proceed(_ context: ChannelHandlerContext, address: String?) {
         isDone = true
-        stop()
+        timer.stop()
         do {
             try ClientPipeline.proceed(context.channel, worker, certificates, address: address)
         } catch {
@@ -96,16 +95,11 @@ private final class ProxyHeaderReader: ChannelInboundHandler, RemovableChannelHa
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { stop() }
+    func handlerRemoved(context: ChannelHandlerContext) { timer.stop() }
 
     func channelInactive(context: ChannelHandlerContext) {
-        stop()
+        timer.stop()
         context.fireChannelInactive()
-    }
-
-    private func stop() {
-        worker.cancel(timer)
-        timer.onFire = nil
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
