@@ -33,6 +33,8 @@ def sign(method, url, body, key_id, secret):
     return headers | {"Signature-Input": f"sig1={parameters}", "Signature": f"sig1=:{code}:"}
 
 
+if len(sys.argv) < 3:
+    sys.exit(__doc__)
 method, url = sys.argv[1:3]
 body = sys.argv[3].encode() if len(sys.argv) > 3 else None
 secret = os.environ.get("GLOBEX_SECRET", "globex-secret-for-trying-out").encode()
