@@ -120,6 +120,12 @@ struct TestNode: Sendable {
         }
     }
 
+    /// The keys of what the log holds, as they are in memory.
+    func secrets() async throws -> [[UInt8]] {
+        let events = try await store.log.events(after: 0, types: nil, limit: 100).events
+        return try store.keys.share(events.flatMap { SealedText.found(in: $0.data).map(\.sealed) }).keys.map(\.secret)
+    }
+
     func customer(_ id: String) async throws -> Customer {
         try await withKeys { try await commands.state(Customer.aggregate, id).0 }
     }

@@ -142,26 +142,106 @@ import Testing
         try await withFolder { folder in
             let node = try await TestNode(folder)
             try await node.register("c-1", "ann@example.com")
-            let process = Process()
-            let (input, output) = (Pipe(), Pipe())
-            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-            process.arguments = [
-                "python3", "-c",
-                "import sqlite3,sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN'); c.execute('SELECT * FROM subject_keys').fetchall(); print('r', flush=True); sys.stdin.read()",
-                node.keyPath,
-            ]
-            (process.standardInput, process.standardOutput) = (input, output)
-            try process.run()
-            #expect(output.fileHandleForReading.readData(ofLength: 1).count == 1)
+            let other = try OtherReader(of: node.keyPath)
             let refused = await #expect(throws: LogError.self) { try await node.privacy.forget("c-1") }
             #expect(refused?.description.contains("forget again") == true)
             #expect(try await node.customer("c-1").email?.isForgotten == true)
             #expect(try await told(node.store.log) == [])
-            try input.fileHandleForWriting.close()
-            process.waitUntilExit()
+            other.end()
             try await node.privacy.forget("c-1")
             #expect(try await told(node.store.log) == ["c-1"])
             await node.close()
+        }
+    }
+
+    @Test("Keys that were removed, and by a crash not overwritten, are so at the next opening, before the log is told")
+    func overwritesAfterACrash() async throws {
+        try await withFolder { folder in
+            let node = try await TestNode(folder + "/data")
+            try await node.register("c-1", "ann@example.com")
+            let secret = try #require(try await node.secrets().first)
+            let other = try OtherReader(of: node.keyPath)
+            await #expect(throws: LogError.self) { try await node.privacy.forget("c-1") }
+            // What a crash at this moment leaves.
+            try FileManager.default.copyItem(atPath: folder + "/data", toPath: folder + "/crashed")
+            other.end()
+            await node.close()
+            #expect(!(try files(in: folder + "/crashed", holding: secret)).isEmpty)
+            let again = try await TestNode(folder + "/crashed")
+            #expect(try files(in: folder + "/crashed", holding: secret) == [])
+            #expect(try await told(again.store.log) == ["c-1"])
+            await again.close()
+        }
+    }
+
+    @Test(
+        "Who is forgotten because the log says so is overwritten as soon as nobody reads the file, and who because another node says so",
+        .timeLimit(.minutes(1)), arguments: ["the log", "another node"])
+    func overwritesLater(_ teller: String) async throws {
+        try await withFolder { folder in
+            let node = try await TestNode(folder)
+            try await node.register("c-1", "ann@example.com")
+            let secret = try #require(try await node.secrets().first)
+            let other = try OtherReader(of: node.keyPath)
+            let heeding = Task { try await node.privacy.run() }
+            let shared = SharedKeys(keys: [], forgotten: ["c-1"])
+            if teller == "the log" {
+                let told = PrivacyEvents().subjectForgotten(.init(subject: "c-1", at: Date(), reason: nil))
+                _ = try await node.store.log.publish([try EventDraft(told, source: "elsewhere", context: nil)])
+            } else {
+                // A feed tries again, and does not go on.
+                for _ in 0..<2 { #expect(throws: LogError.self) { try node.store.keys.take(shared) } }
+            }
+            while try node.store.keys.store.forgotten("c-1") == nil { try await Task.sleep(for: .milliseconds(5)) }
+            #expect(try await node.customer("c-1").email?.isForgotten == true)
+            #expect(!(try files(in: folder, holding: secret)).isEmpty)
+            other.end()
+            if teller == "another node" { try node.store.keys.take(shared) }
+            while !(try files(in: folder, holding: secret)).isEmpty { try await Task.sleep(for: .milliseconds(20)) }
+            heeding.cancel()
+            try await heeding.value
+            await node.close()
+        }
+    }
+
+    @Test("Keys that a new master key locked, and could not overwrite as they were, are so at the next opening")
+    func overwritesWhatWasLocked() async throws {
+        try await withFolder { folder in
+            let path = folder + "/keys"
+            let master = MasterKey(secret: "a-master-key-of-more-than-thirty-two-characters")
+            let plain = try SQLiteKeyStore(path: path)
+            let ring = try KeyRing(plain)
+            let sealed = try ring.seal(Array("ann".utf8), of: "a")
+            try ring.flush()
+            let secret = try #require(try ring.share([sealed]).keys.first?.secret)
+            plain.close()
+            let other = try OtherReader(of: path)
+            let held = try SQLiteKeyStore(path: path)
+            #expect(throws: LogError.self) { _ = try KeyRing(held, master: master) }
+            held.close()
+            other.end()
+            #expect(!(try files(in: folder, holding: secret)).isEmpty)
+            let again = try SQLiteKeyStore(path: path)
+            #expect(try KeyRing(again, master: master).open(sealed).map { String(decoding: $0, as: UTF8.self) } == "ann")
+            #expect(try files(in: folder, holding: secret) == [])
+            again.close()
+        }
+    }
+
+    @Test("A file of keys that was closed is neither written nor opened again")
+    func staysClosed() async throws {
+        try await withFolder { folder in
+            let store = try SQLiteKeyStore(path: folder + "/keys")
+            let ring = try KeyRing(store)
+            _ = try ring.seal([1], of: "a")
+            try ring.flush()
+            store.close()
+            _ = try ring.seal([1], of: "b")
+            let refused = #expect(throws: LogError.self) { try ring.flush() }
+            #expect(refused?.code == .stopped)
+            let again = try SQLiteKeyStore(path: folder + "/keys")
+            #expect(try again.subjects(after: "", limit: 10).map(\.subject) == ["a"])
+            again.close()
         }
     }
 
@@ -241,5 +321,30 @@ import Testing
             #expect(customer.email?.isForgotten == true && customer.changes == 51)
             await node.close()
         }
+    }
+}
+
+/// Another process that reads a file of keys, which keeps its write-ahead log from being emptied.
+private struct OtherReader {
+    private let process = Process()
+    private let input = Pipe()
+
+    init(of path: String) throws {
+        let output = Pipe()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [
+            "python3", "-c",
+            "import sqlite3,sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN'); c.execute('SELECT * FROM subject_keys').fetchall(); print('r', flush=True); sys.stdin.read()",
+            path,
+        ]
+        (process.standardInput, process.standardOutput) = (input, output)
+        try process.run()
+        try #require(output.fileHandleForReading.readData(ofLength: 1).count == 1)
+    }
+
+    /// Kills it, so that it empties nothing.
+    func end() {
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
     }
 }

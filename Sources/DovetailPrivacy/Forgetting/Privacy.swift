@@ -7,8 +7,8 @@ import ServiceLifecycle
 
 /// Forgets subjects on a node, tells its log, and heeds what the log tells of others.
 ///
-/// Forgetting is three steps, each of which may be the last before a crash: the keys go, the log is told, and it is noted that it was. ``prepare()`` finishes what was begun. An event that
-/// tells of a subject forgotten elsewhere, which came by a feed or stands behind the place of an old file of keys that was brought back, has it forgotten here.
+/// Forgetting is four steps, each of which may be the last before a crash: the keys go, they are overwritten, the log is told, and it is noted that it was. ``prepare()`` finishes what was
+/// begun, and ``run()`` what somebody kept it from. An event that tells of a subject forgotten elsewhere, which came by a feed or stands behind the place of an old file of keys that was brought back, has it forgotten here.
 public final class Privacy: Service {
     /// The keys.
     public let keys: KeyRing
@@ -38,11 +38,22 @@ public final class Privacy: Service {
 
     /// Finishes what a crash left unfinished, and forgets whom the log has told of. Has to be done before anything is served.
     public func prepare() async throws {
-        try await announce()
         // Without keys there is nothing that could be read, and the log is looked through beside the work.
-        guard try keys.store.lock() != nil else { return }
-        var place = try start()
-        while place < log.head { place = try await follow(place) }
+        if try keys.store.lock() != nil {
+            var place = try start()
+            while place < log.head { place = try await follow(place) }
+        }
+        do { try await finish() } catch let error as LogError where error.code == .locked {
+            // Nothing can be read any more, so who reads the file of keys keeps no node from starting.
+            logger.error(
+                "keys of forgotten subjects are not overwritten yet; it is tried again", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Overwrites the keys of those who are forgotten, then tells the log of them.
+    private func finish() async throws {
+        try keys.store.overwrite()
+        try await announce()
     }
 
     /// Heeds the log until the task is cancelled.
@@ -53,6 +64,7 @@ public final class Privacy: Service {
             do {
                 let from = try place ?? start()
                 place = try await follow(from)
+                try await finish()
                 failures = 0
                 if let place, place >= log.head { _ = try await log.waitForHead(beyond: place) }
             } catch is CancellationError {
@@ -63,7 +75,7 @@ public final class Privacy: Service {
                 failures += 1
                 if failures == 1 {
                     logger.error(
-                        "subjects that the log tells of are not forgotten; it is tried again",
+                        "a forgetting is not finished; it is tried again",
                         metadata: ["error": "\(error)"])
                 }
                 do { try await Task.sleep(for: .milliseconds(min(5000, 100 << min(failures, 6)))) } catch { return }
@@ -81,7 +93,7 @@ public final class Privacy: Service {
         let page = try await log.events(after: place, types: [event.name], limit: 100)
         for stored in page.events where try keys.store.forgotten(stored.key) == nil {
             let told = try stored.payload(event)
-            try keys.forget(told.subject, reason: told.payload.reason, announced: true)
+            try keys.remove(told.subject, reason: told.payload.reason, announced: true)
             logger.notice(
                 "a subject is forgotten because the log says so", metadata: ["subject": "\(told.subject)"])
         }

@@ -54,6 +54,7 @@ public final class KeyRing: PersonalVault {
             key.secret = try master?.lock(secret, key) ?? secret
             return key
         }
+        try store.overwrite()
     }
 
     // MARK: Values
@@ -112,9 +113,7 @@ public final class KeyRing: PersonalVault {
     private func draw(
         _ id: UniqueID, _ subject: String, _ secret: [UInt8], _ state: inout State
     ) throws -> UniqueID {
-        // To the microsecond, as it is kept.
-        let now = Date(timeIntervalSince1970: (Date().timeIntervalSince1970 * 1e6).rounded(.down) / 1e6)
-        var key = SubjectKey(id: id, subject: subject, secret: [], createdAt: now)
+        var key = SubjectKey(id: id, subject: subject, secret: [], createdAt: .now.toTheMicrosecond)
         key.secret = try master?.lock(secret, key) ?? secret
         makeRoom(&state)
         state.keys[id] = Held(subject: subject, key: SymmetricKey(data: secret))
@@ -154,30 +153,27 @@ public final class KeyRing: PersonalVault {
     /// Blocks for the time of a write. The log is told by ``Privacy``. Throws what the store throws; the subject is then not forgotten, or forgotten and not said to be.
     @discardableResult
     public func forget(_ subject: String, reason: String?) throws -> ForgottenSubject {
-        try forget(subject, reason: reason, announced: false)
+        let forgotten = try remove(subject, reason: reason, announced: false)
+        try store.overwrite()
+        return forgotten
     }
 
-    /// Forgets a subject of which the log was `announced` to know.
+    /// Removes the keys of a subject of which the log was `announced` to know: nothing is read any more, and the store has still to overwrite them.
     @discardableResult
-    func forget(_ subject: String, reason: String?, announced: Bool) throws -> ForgottenSubject {
-        let (outcome, observers) = writing.withLock { _ in
-            state.withLock { state in
-                let now = Date(timeIntervalSince1970: (Date().timeIntervalSince1970 * 1e6).rounded(.down) / 1e6)
-                let outcome = Result {
-                    try store.forget(ForgottenSubject(subject, at: now, reason: reason), announced: announced)
-                }
-                // Where the deletion lasted, and the overwriting did not, nothing is read any more all the same.
-                let isForgotten = ((try? outcome.get()) ?? (try? store.forgotten(subject))) != nil
-                guard isForgotten else { return (outcome, [@Sendable (String) -> Void]()) }
+    func remove(_ subject: String, reason: String?, announced: Bool) throws -> ForgottenSubject {
+        let (forgotten, observers) = try writing.withLock { _ in
+            try state.withLock { state in
+                let forgotten = try store.forget(
+                    ForgottenSubject(subject, at: .now.toTheMicrosecond, reason: reason), announced: announced)
                 state.keys = state.keys.filter { $0.value.subject != subject }
                 state.unwritten = state.unwritten.filter { $0.value.subject != subject }
                 state.current[subject] = nil
                 state.forgettings += 1
-                return (outcome, state.observers)
+                return (forgotten, state.observers)
             }
         }
         for observer in observers { observer(subject) }
-        return try outcome.get()
+        return forgotten
     }
 
     // MARK: Fellow nodes
@@ -205,7 +201,16 @@ public final class KeyRing: PersonalVault {
         }
         for subject in shared.forgotten where try store.forgotten(subject) == nil {
             // Who forgot first tells the log, and the log tells all.
-            try forget(subject, reason: "another node has forgotten it", announced: true)
+            try remove(subject, reason: "another node has forgotten it", announced: true)
         }
+        // Also what an attempt before has removed and could not overwrite.
+        if !shared.forgotten.isEmpty { try store.overwrite() }
+    }
+}
+
+extension Date {
+    /// As it is kept.
+    fileprivate var toTheMicrosecond: Date {
+        Date(timeIntervalSince1970: (timeIntervalSince1970 * 1e6).rounded(.down) / 1e6)
     }
 }

@@ -64,6 +64,9 @@ public final class MemoryKeyStore: SubjectKeyStore {
         }
     }
 
+    /// What is removed from memory is nowhere.
+    public func overwrite() {}
+
     public func unannounced() -> [ForgottenSubject] {
         state.withLock { state in state.unannounced.compactMap { state.forgotten[$0] } }
     }

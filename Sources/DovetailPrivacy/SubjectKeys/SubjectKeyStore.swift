@@ -64,13 +64,13 @@ public struct SubjectStatus: Sendable, Hashable {
 
 /// Where keys are kept, apart from all that they read. Calls block for a moment; any thread makes them.
 ///
-/// What ``add(_:lock:)``, ``forget(_:announced:)``, ``relock(_:_:)``, ``announced(_:)`` and ``keep(_:)`` did is durable when they return.
+/// What ``add(_:lock:)``, ``forget(_:announced:)``, ``relock(_:_:)``, ``overwrite()``, ``announced(_:)`` and ``keep(_:)`` did is durable when they return.
 public protocol SubjectKeyStore: Sendable {
     /// What an operator knows it by, as a path.
     var name: String { get }
     /// Says with which master key the keys are locked; nil as long as nothing was written.
     func lock() throws -> String?
-    /// Replaces each key by what `change` makes of it, and the lock, in one step.
+    /// Replaces each key by what `change` makes of it, and the lock, in one step. Bytes of what they were may be left beside until ``overwrite()``.
     func relock(_ lock: String, _ change: (SubjectKey) throws -> SubjectKey) throws
     /// A subject's newest key.
     func newestKey(of subject: String) throws -> SubjectKey?
@@ -80,9 +80,14 @@ public protocol SubjectKeyStore: Sendable {
     func add(_ keys: [SubjectKey], lock: String) throws
     /// That a subject was forgotten, if it was.
     func forgotten(_ subject: String) throws -> ForgottenSubject?
-    /// Removes a subject's keys, so that no byte of them is left, and remembers that it is forgotten, and whether the log knows. Returns how that is remembered, which is not changed by
-    /// a second time.
+    /// Removes a subject's keys, and remembers that it is forgotten, and whether the log knows. Returns how that is remembered, which is not changed by a second time.
+    ///
+    /// Bytes of them may be left beside until ``overwrite()``.
     func forget(_ subject: ForgottenSubject, announced: Bool) throws -> ForgottenSubject
+    /// Sees to it that no byte is left of what was removed or replaced before the call, also by a process that has ended since. At once if there is nothing to do.
+    ///
+    /// Throws if somebody keeps it from that; it is owed then until a call succeeds.
+    func overwrite() throws
     /// Forgotten subjects of which the log was not told yet.
     func unannounced() throws -> [ForgottenSubject]
     /// The log was told.

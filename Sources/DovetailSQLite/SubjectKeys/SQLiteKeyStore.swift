@@ -7,27 +7,36 @@ import Synchronization
 
 /// Keys in a SQLite file of their own, that only its owner may read: beside the log's file, and in none of its backups.
 ///
-/// The file is made with the first key. What is deleted is overwritten, and the write-ahead log is emptied with it, so that no byte of a key is left in the files.
+/// The file is made with the first key. What is deleted is overwritten, and the write-ahead log is emptied then, and at each opening, so that no byte of a key is left in the files.
 public final class SQLiteKeyStore: SubjectKeyStore {
     /// The file's path.
     public let name: String
-    private let writer: Mutex<KeyFile?>
+    private let writer: Mutex<Writer>
     private let reader: Mutex<KeyFile?>
+
+    private struct Writer {
+        var file: KeyFile?
+        /// Whether bytes of what was removed may be left in the write-ahead log.
+        var isToBeEmptied = false
+        var isClosed = false
+    }
 
     /// The keys in the file at `path`, if it is there. Throws ``LogError`` if it cannot be read.
     public init(path: String) throws {
         name = path
         let isThere = FileManager.default.fileExists(atPath: path)
-        writer = Mutex(isThere ? try KeyFile(path, writing: true) : nil)
+        writer = Mutex(Writer(file: isThere ? try KeyFile(path, writing: true) : nil, isToBeEmptied: isThere))
         reader = Mutex(isThere ? try KeyFile(path, writing: false) : nil)
+        // What the process before has removed may be left; who reads the file keeps it from being opened no more than from being read.
+        try? overwrite()
     }
 
     /// Empties the write-ahead log and closes the file.
     public func close() {
         reader.withLock { $0 = nil }
         writer.withLock { writer in
-            try? writer?.connection.checkpoint(truncating: true)
-            writer = nil
+            try? writer.file?.connection.checkpoint(truncating: true)
+            writer = Writer(isClosed: true)
         }
     }
 
@@ -56,17 +65,39 @@ public final class SQLiteKeyStore: SubjectKeyStore {
 
     /// Runs `body` with the file, which is made if it is not there.
     private func write<Value: Sendable>(_ body: (KeyFile) throws -> Value) throws -> Value {
+        try writer.withLock { try write(&$0, body) }
+    }
+
+    private func write<Value>(_ writer: inout Writer, _ body: (KeyFile) throws -> Value) throws -> Value {
+        try translating {
+            let file = try writer.file ?? make(&writer)
+            return try body(file)
+        }
+    }
+
+    private func make(_ writer: inout Writer) throws -> KeyFile {
+        // Its lock is gone with the store: the file may be another process's now.
+        guard !writer.isClosed else { throw LogError(.stopped, name, "it was closed") }
+        try KeyFile.make(name)
+        let file = try KeyFile(name, writing: true)
+        try reader.withLock { $0 = try KeyFile(name, writing: false) }
+        writer.file = file
+        return file
+    }
+
+    /// Runs `body`, which removes or replaces keys.
+    private func remove<Value: Sendable>(_ body: (KeyFile) throws -> Value) throws -> Value {
         try writer.withLock { writer in
-            try translating {
-                if writer == nil {
-                    try KeyFile.make(name)
-                    writer = try KeyFile(name, writing: true)
-                }
-                let isNew = reader.withLock { $0 == nil }
-                if isNew { try reader.withLock { $0 = try KeyFile(name, writing: false) } }
-                guard let file = writer else { throw LogError(.stopped, name, "it was closed") }
-                return try body(file)
-            }
+            writer.isToBeEmptied = true
+            return try write(&writer, body)
+        }
+    }
+
+    public func overwrite() throws {
+        try writer.withLock { writer in
+            guard writer.isToBeEmptied, let file = writer.file else { return }
+            try translating { try reader.withLock { _ in try file.empty() } }
+            writer.isToBeEmptied = false
         }
     }
 
@@ -86,7 +117,7 @@ public final class SQLiteKeyStore: SubjectKeyStore {
     }
 
     public func relock(_ lock: String, _ change: (SubjectKey) throws -> SubjectKey) throws {
-        try write { file in
+        try remove { file in
             try file.transaction {
                 for key in try file.keys("SELECT id, subject, secret, created_at FROM subject_keys") {
                     let changed = try change(key)
@@ -94,7 +125,6 @@ public final class SQLiteKeyStore: SubjectKeyStore {
                 }
                 try file.set("lock", lock)
             }
-            try file.empty()
         }
     }
 
@@ -137,8 +167,8 @@ public final class SQLiteKeyStore: SubjectKeyStore {
     }
 
     public func forget(_ subject: ForgottenSubject, announced: Bool) throws -> ForgottenSubject {
-        try write { file in
-            let remembered = try file.transaction {
+        try remove { file in
+            try file.transaction {
                 try file.run("DELETE FROM subject_keys WHERE subject = \(subject.subject)")
                 try file.run(
                     """
@@ -147,8 +177,6 @@ public final class SQLiteKeyStore: SubjectKeyStore {
                     """)
                 return try file.forgotten("WHERE subject = \(subject.subject)").first ?? subject
             }
-            try reader.withLock { _ in try file.empty() }
-            return remembered
         }
     }
 
@@ -257,7 +285,7 @@ private final class KeyFile: @unchecked Sendable {
         guard (left ?? 0) == 0 else {
             throw LogError(
                 .locked, connection.path,
-                "another process reads the file of keys, so that what was deleted is still beside it; end it, and forget again"
+                "another process reads the file of keys, so that what was deleted is still beside it; end it, then forget again or restart"
             )
         }
     }
