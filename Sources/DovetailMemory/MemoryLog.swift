@@ -59,7 +59,7 @@ final class MemoryLog: EventLog {
     func reclaim(
         _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?
     ) async throws -> Reclaimed {
-        let interest = Interest(topics: topics, filter: nil)
+        let interest = Interest(topics: topics, filter: nil, except: RetentionRule.exceptions)
         return try state.withLock { state in
             if let hold, let done = try state.tables.snapshot({ try $0.row(Int64?.self, hold) }), let done, done < end {
                 return Reclaimed(count: 0, scanned: number)

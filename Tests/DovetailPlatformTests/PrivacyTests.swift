@@ -65,6 +65,27 @@ import Testing
         #expect(try told("d") == ["a", "b", "c"].map { "\($0): \(topic)" })
     }
 
+    @Test("The node of a gateway that keeps answers with personal data is told, and not that of one that has none")
+    func tellsGateways() throws {
+        func told(_ contract: String) throws -> [String] {
+            let configuration = try configuration(
+                """
+                  front: { modules: [] }
+                gateway:
+                  node: front
+                  listen: 127.0.0.1:5
+                  routes: [{ contract: \(contract), path: /api, authentication: none }]
+                """)
+            let node = try #require(configuration.node(named: "front"))
+            return FeedPlan(configuration: configuration, catalog: catalog).topics(for: node).map {
+                "\($0.node.name): \($0.topics.map(\.description).joined(separator: ", "))"
+            }
+        }
+        #expect(
+            try told("people@1") == ["a", "b", "c", "d"].map { "\($0): dovetail.privacy.subject-forgotten" })
+        #expect(try told("things@1") == [])
+    }
+
     @Test(
         "check says that keys are not locked where they are kept; with a key it does not, nor where nothing personal is"
     )

@@ -2,6 +2,7 @@ import DovetailCQRS
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
+import DovetailMemory
 import DovetailPrivacy
 import DovetailSQLite
 import Foundation
@@ -93,6 +94,26 @@ import Testing
             #expect(try await again.customer("c-1").email?.isForgotten == true)
             #expect(try await again.customer("c-2").email?.value == "bob@example.com")
             await again.close()
+        }
+    }
+
+    @Test("No rule of retention removes that somebody is forgotten, which an old file of keys has to be told")
+    func outlivesRetention() async throws {
+        try await withFolder { folder in
+            let node = try await TestNode(folder)
+            for log in [node.store.log, try MemoryStore().log] {
+                let told = PrivacyEvents().subjectForgotten(.init(subject: "c-1", at: Date(), reason: nil))
+                _ = try await log.publish([
+                    try EventDraft(told, source: "t", context: nil),
+                    EventDraft(type: "other", key: "k", source: "t", data: []),
+                ])
+                let rules: [[TopicPattern]] = [["#"], ["dovetail.*.*"], [TopicPattern(told.name)]]
+                let retention = Retention(
+                    log: log, rules: rules.map { RetentionRule(topics: $0, age: .zero, bytes: 0, positions: 0) })
+                #expect(try await retention.runOnce(now: Date().addingTimeInterval(60)) == 1)
+                #expect(try await log.events(after: 0, types: nil, limit: 10).events.map(\.type) == [told.name])
+            }
+            await node.close()
         }
     }
 

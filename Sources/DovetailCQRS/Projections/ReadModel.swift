@@ -188,7 +188,8 @@ public final class ReadModel: Service {
         }
     }
 
-    private func changed() {
+    /// What queries show is another: those that wait for it are answered again. Called for changes that are none of a row's, as that somebody is forgotten.
+    package func changed() {
         changes.advance(
             to: changeCount.withLock { count in
                 count += 1

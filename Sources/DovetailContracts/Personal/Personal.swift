@@ -26,8 +26,9 @@ public struct Personal<Value: Wire>: Sendable {
     /// A value that belongs to `subject`.
     ///
     /// It is sealed when it is written. That throws ``PersonalDataError`` `subjectForgotten` if the subject is forgotten: who comes back gets a new id.
+    /// What an upcaster makes is nothing new: of a forgotten subject it is absent.
     public init(_ value: Value, of subject: String) {
-        self.init(value: value, subject: subject, sealed: nil)
+        self.init(value: PersonalData.isGone(subject) ? nil : value, subject: subject, sealed: nil)
     }
 
     /// What is left of a value of `subject`: for tests of how its absence is handled.
@@ -39,7 +40,9 @@ public struct Personal<Value: Wire>: Sendable {
     public var isForgotten: Bool { value == nil }
 
     /// The same value, as `subject`'s.
-    public func of(_ subject: String) -> Personal { Personal(value: value, subject: subject, sealed: nil) }
+    public func of(_ subject: String) -> Personal {
+        value.map { Personal($0, of: subject) } ?? .forgotten(subject)
+    }
 
     /// What `change` makes of the value, of the same subject.
     public func map<Changed>(_ change: (Value) throws -> Changed) rethrows -> Personal<Changed> {

@@ -10,6 +10,9 @@ public protocol PersonalVault: Sendable {
     /// The bytes; nil if their subject is forgotten. Throws ``PersonalDataError``: `tampered`, or `keyMissing` where a key is gone without its subject being forgotten.
     func open(_ sealed: SealedText) throws -> [UInt8]?
 
+    /// Whether a subject is forgotten. Throws if that cannot be found out.
+    func isForgotten(_ subject: String) throws -> Bool
+
     /// How many subjects were forgotten here: who holds what it has read looks again when this has risen.
     var forgettings: Int { get }
 
@@ -28,6 +31,15 @@ public protocol PersonalVault: Sendable {
 public enum PersonalData {
     /// The vault; nil where there is none.
     @TaskLocal public static var vault: (any PersonalVault)?
+
+    /// Whether the task at hand brings up to date what was kept before it was personal: what it makes is as old as that, and absent if its subject is forgotten.
+    @TaskLocal static var isUpcasting = false
+
+    /// Whether nothing of a subject's is to be made any more. Where that cannot be found out, it shows when the value is sealed.
+    static func isGone(_ subject: String) -> Bool {
+        guard isUpcasting, let vault else { return false }
+        return (try? vault.isForgotten(subject)) ?? false
+    }
 
     /// `body` with the vault of this task, for a thread that is of no task.
     package static func carried<Input, Value>(

@@ -10,14 +10,16 @@ extension Event {
     ///     let placed = Event("order.placed", PlacedV1.self, key: \.id)
     ///         .upcast(to: Placed.self, key: \.id) { Placed(id: $0.id, cents: $0.cents, currency: "EUR") }
     ///
-    /// `change` is pure. What it throws makes the event unreadable, with an ``UpcastError`` that names the step.
+    /// `change` is pure, and a ``Personal`` value that it makes is absent if its subject is forgotten. What it throws makes the event unreadable, with an ``UpcastError`` that names the step.
     public func upcast<Next: Wire>(
         to payload: Next.Type, key: any KeyPath<Next, String> & Sendable,
         _ change: @escaping @Sendable (Payload) throws -> Next
     ) -> Event<Next> {
         let (name, version) = (name, version)
         let step: @Sendable (Payload) throws -> Next = { old in
-            do { return try change(old) } catch { throw UpcastError(event: name, from: version, cause: error) }
+            do { return try PersonalData.$isUpcasting.withValue(true) { try change(old) } } catch {
+                throw UpcastError(event: name, from: version, cause: error)
+            }
         }
         var readers: [Int: @Sendable ([UInt8]) throws -> Next] = older.mapValues { read in { try step(read($0)) } }
         readers[version] = { try step(JSON.decode(Payload.self, from: $0)) }

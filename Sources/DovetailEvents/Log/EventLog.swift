@@ -42,7 +42,7 @@ public protocol EventLog: Database {
 
     /// Removes published events (of no stream) of these topics, from those after `number` and up to `end`, at most `limit`, in one commit with the record of it.
     ///
-    /// Numbers are not given again. `hold` is a query for the number up to which events may go, asked in that commit: if it has fallen behind, nothing is removed,
+    /// Numbers are not given again, and that a subject is forgotten is not removed. `hold` is a query for the number up to which events may go, asked in that commit: if it has fallen behind, nothing is removed,
     /// and `scanned` is `number`. For ``Retention``, which knows what may go.
     func reclaim(
         _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?

@@ -2,6 +2,9 @@ import DovetailCore
 
 /// How long published events of some topics are kept. Events of streams are kept until their stream is truncated, whatever their topic.
 public struct RetentionRule: Sendable, Hashable {
+    /// Topics of which no rule lets anything go: that somebody is forgotten is what has an old file of keys forget.
+    package static let exceptions: Set<String> = ["dovetail.privacy.subject-forgotten"]
+
     /// The topics that it is about.
     public var topics: [TopicPattern]
     /// How long after their commit they are kept; nil: age does not matter.

@@ -4,8 +4,10 @@ package struct Interest: Sendable {
     package let types: Set<String>?
     private let trie: TopicTrie<Bool>
     private let filter: EventFilter?
+    private let exceptions: Set<String>
 
-    package init(topics: [TopicPattern], filter: EventFilter?) {
+    package init(topics: [TopicPattern], filter: EventFilter?, except exceptions: Set<String> = []) {
+        self.exceptions = exceptions
         let exact = topics.compactMap(\.topic)
         types = exact.count == topics.count ? Set(exact) : nil
         var trie = TopicTrie<Bool>()
@@ -16,7 +18,8 @@ package struct Interest: Sendable {
 
     /// Whether a topic is one of those wanted.
     package func wantsTopic(_ topic: String) -> Bool {
-        types?.contains(topic) ?? !trie.values(matching: topic).isEmpty
+        guard types?.contains(topic) ?? !trie.values(matching: topic).isEmpty else { return false }
+        return !exceptions.contains(topic)
     }
 
     package func wants(_ event: StoredEvent) -> Bool {

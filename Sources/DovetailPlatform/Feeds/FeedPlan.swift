@@ -38,15 +38,25 @@ struct FeedPlan {
         }
     }
 
-    /// The topic of subjects that are forgotten, on whichever node, if this one may keep personal data: its contracts hold some, it listens to events that do, or a module
-    /// of it listens to the topic.
+    /// The topic of subjects that are forgotten, on whichever node, if this one may keep personal data: its contracts hold some, or those that its gateway keeps answers of, it listens to
+    /// events that do, or a module of it listens to the topic.
     private func forgetting(_ node: PlatformConfiguration.Node, _ wanted: [TopicPattern]) -> [TopicPattern] {
         let topic = PrivacyEvents().subjectForgotten.name
         let holds =
             !catalog.personalContracts(of: node.modules).isEmpty
+            || catalog.personalContracts(of: catalog.modules.map(\.name)).contains { routed(by: node).contains($0) }
             || catalog.personalEvents.contains { name in wanted.contains { $0.matches(name) } }
             || wanted.contains { $0.matches(topic) }
         return holds ? [TopicPattern(topic)] : []
+    }
+
+    /// The contracts that a node's gateway routes to, by identity.
+    private func routed(by node: PlatformConfiguration.Node) -> Set<String> {
+        guard let gateway = configuration.gateway, gateway.node == node.name else { return [] }
+        return Set(
+            gateway.routes.compactMap { route in
+                if case .contract(let reference) = route.target { reference.description } else { nil }
+            })
     }
 
     /// The modules whose contracts publish events of a topic.

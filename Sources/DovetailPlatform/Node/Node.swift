@@ -98,6 +98,8 @@ package struct Node: Sendable {
             }
             try await SagaJournal(log: store.log).prepare()
             for runtime in runtimes { try await runtime.prepare() }
+            // No row changes, and what is read of it does.
+            store.keys.onForgetting { [runtimes] _ in for runtime in runtimes { runtime.readModel.changed() } }
             let outside = configuration.events.flatMap { $0.node == name ? OutsideSubscriptions($0) : nil }
             let bus = EventBus(
                 log: store.log, subscriptions: runtimes.flatMap(\.subscriptions) + (outside?.subscriptions ?? []))

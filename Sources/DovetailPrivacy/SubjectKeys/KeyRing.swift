@@ -79,6 +79,12 @@ public final class KeyRing: PersonalVault {
         return Array(bytes)
     }
 
+    public func isForgotten(_ subject: String) throws -> Bool {
+        // Who has a key is not.
+        if state.withLock({ $0.current[subject] != nil }) { return false }
+        return try store.forgotten(subject) != nil
+    }
+
     // MARK: Keys
 
     private func current(of subject: String, _ state: inout State) throws -> (UniqueID, SymmetricKey) {

@@ -76,7 +76,7 @@ final class SQLiteLog: EventLog {
     func reclaim(
         _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?
     ) async throws -> Reclaimed {
-        let interest = Interest(topics: topics, filter: nil)
+        let interest = Interest(topics: topics, filter: nil, except: RetentionRule.exceptions)
         let end = min(end, head)
         // What may go is found beside the writer; only the removal is its work.
         let found = try await database.readers.read {
