@@ -7,8 +7,9 @@ import Synchronization
 final class MemoryDatabase: Database {
     private let tables: Mutex<MemoryTables>
 
-    init() throws {
-        tables = Mutex(try MemoryTables())
+    /// Tables; `beforeCommit` keeps what a commit rests on.
+    init(beforeCommit: @escaping @Sendable () throws -> Void) throws {
+        tables = Mutex(try MemoryTables(beforeCommit: beforeCommit))
     }
 
     func transaction<Value: Sendable>(
@@ -35,8 +36,10 @@ final class MemoryDatabase: Database {
 final class MemoryTables {
     private let connection: SQLiteConnection
     private let runner: ClosureRunner
+    private let beforeCommit: @Sendable () throws -> Void
 
-    init() throws {
+    init(beforeCommit: @escaping @Sendable () throws -> Void) throws {
+        self.beforeCommit = beforeCommit
         do {
             connection = try SQLiteConnection(path: ":memory:")
             try connection.run("PRAGMA foreign_keys = ON")
@@ -57,6 +60,7 @@ final class MemoryTables {
             switch runner.run(label, as: role, context: context, append: append, undo: undo, body) {
             case .done(let value):
                 do {
+                    try beforeCommit()
                     try connection.run("COMMIT")
                 } catch {
                     undo()

@@ -9,8 +9,8 @@ final class MemoryLog: EventLog {
         let tables: MemoryTables
         let events: MemoryEvents
 
-        init(_ identity: (log: UniqueID, epoch: Int)) throws {
-            tables = try MemoryTables()
+        init(_ identity: (log: UniqueID, epoch: Int), beforeCommit: @escaping @Sendable () throws -> Void) throws {
+            tables = try MemoryTables(beforeCommit: beforeCommit)
             events = MemoryEvents(identity)
         }
     }
@@ -20,9 +20,12 @@ final class MemoryLog: EventLog {
     private let state: Mutex<State>
     private let watermark = Watermark(0)
     private let cell = ConditionCell()
+    private let beforeCommit: @Sendable () throws -> Void
 
-    init() throws {
-        state = Mutex(try State(identity))
+    /// An empty log; `beforeCommit` keeps what a commit rests on.
+    init(beforeCommit: @escaping @Sendable () throws -> Void) throws {
+        self.beforeCommit = beforeCommit
+        state = Mutex(try State(identity, beforeCommit: beforeCommit))
     }
 
     var condition: LogCondition { cell.condition }
@@ -32,7 +35,10 @@ final class MemoryLog: EventLog {
     func enqueue(_ appends: [Append]) throws -> Ticket<Appended> {
         let ticket = Ticket<Appended>()
         let outcome: Result<Appended, any Error> = state.withLock { state in
-            let outcome = Result { try state.events.append(appends) }
+            let outcome = Result {
+                try beforeCommit()
+                return try state.events.append(appends)
+            }
             watermark.advance(to: state.events.head)
             return outcome
         }

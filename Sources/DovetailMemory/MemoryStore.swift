@@ -16,15 +16,16 @@ public final class MemoryStore: Sendable {
 
     /// An empty store.
     public init() throws {
-        log = try MemoryLog()
-        keys = try KeyRing(MemoryKeyStore())
+        let keys = try KeyRing(MemoryKeyStore())
+        self.keys = keys
+        log = try MemoryLog { try keys.flush() }
     }
 
     /// The read models of a module: a database of their own; the same one at every call.
     public func views(module: String) throws -> any Database {
         try opened.withLock { opened -> any Database in
             if let database = opened[module] { return database }
-            let database = try MemoryDatabase()
+            let database = try MemoryDatabase { [keys] in try keys.flush() }
             opened[module] = database
             return database
         }

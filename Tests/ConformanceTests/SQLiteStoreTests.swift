@@ -2,6 +2,7 @@ import DovetailCore
 import DovetailEvents
 import Foundation
 import SQLiteBinding
+import Synchronization
 import Testing
 
 @testable import DovetailSQLite
@@ -163,6 +164,38 @@ import Testing
         _ = try await store.log.publish([draft()])
         #expect(FileManager.default.fileExists(atPath: ballast))
         await store.close()
+    }
+
+    @Test func aDiskThatTheKeysFindFullIsAFullDiskAndSettlingGoesOnFromTheBallast() async throws {
+        let folder = folder.path + "/keys-first"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let ballast = Ballast(path: folder + "/log.ballast", bytes: 4096)
+        #expect(ballast.restore())
+        // Keys that find no room before somebody has given some up.
+        let isUnwritten = Mutex(false)
+        var options = light
+        options.beforeCommit = {
+            guard isUnwritten.withLock({ $0 }) else { return }
+            if FileManager.default.fileExists(atPath: ballast.path) {
+                throw LogError(.storeFull, "keys", "the disk is full")
+            }
+            isUnwritten.withLock { $0 = false }
+        }
+        let database = try SQLiteDatabase(
+            Writer.Settings(
+                path: folder + "/log", durability: .operatingSystem, isLog: true, options: options, ballast: ballast),
+            readers: 1)
+        let log = SQLiteLog(database, identity: try #require(database.identity), durability: .operatingSystem)
+        _ = try await log.append([Append(stream: "s", expected: .exactly(0), events: [draft()])])
+        isUnwritten.withLock { $0 = true }
+        // Who is refused for another reason is told that one.
+        let conflict = await #expect(throws: LogError.self) {
+            _ = try await log.append([Append(stream: "s", expected: .exactly(0), events: [draft()])])
+        }
+        #expect(conflict?.code == .versionConflict)
+        let rows = try await log.transaction("settle", as: .engine) { try $0.row(Int.self, "SELECT 1") }
+        #expect(rows == 1)
+        await database.close()
     }
 
     @Test func viewsAreFilesOfTheirOwn() async throws {

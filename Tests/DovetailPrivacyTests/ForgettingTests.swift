@@ -243,7 +243,8 @@ import Testing
             other.end()
             #expect(!(try files(in: folder, holding: secret)).isEmpty)
             let again = try SQLiteKeyStore(path: path)
-            #expect(try KeyRing(again, master: master).open(sealed).map { String(decoding: $0, as: UTF8.self) } == "ann")
+            #expect(
+                try KeyRing(again, master: master).open(sealed).map { String(decoding: $0, as: UTF8.self) } == "ann")
             #expect(try files(in: folder, holding: secret) == [])
             again.close()
         }

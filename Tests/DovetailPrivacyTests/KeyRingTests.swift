@@ -1,6 +1,7 @@
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
+import DovetailMemory
 import DovetailSQLite
 import Foundation
 import Synchronization
@@ -171,6 +172,28 @@ import Testing
             #expect(throws: PersonalDataError(.wrongMasterKey, path)) { _ = try ring(Self.secret) }
             #expect(try open(sealed, try ring(Self.secret + "2").0) == "ann")
         }
+    }
+
+    @Test(
+        "A store in memory knows of each subject whose data it keeps, as one on disk does",
+        arguments: ["log", "tables", "views"])
+    func knowsSubjectsInMemory(_ place: String) async throws {
+        let store = try MemoryStore()
+        try await PersonalData.$vault.withValue(store.keys) {
+            if place == "log" {
+                _ = try await store.log.publish([
+                    EventDraft(type: "t", key: "k", source: "t", data: try JSON.encode(Personal("ann", of: "a")))
+                ])
+            } else {
+                let database = place == "views" ? try store.views(module: "m") : store.log
+                try await database.transaction { tables in
+                    try tables.execute("CREATE TABLE people (name TEXT)")
+                    try tables.execute("INSERT INTO people VALUES (\(Personal("ann", of: "a")))")
+                }
+            }
+        }
+        #expect(try store.keys.store.subjects(after: "", limit: 10).map(\.subject) == ["a"])
+        #expect(try store.keys.store.status(of: "a")?.keys == 1)
     }
 
     @Test("Keys and their masters describe nothing of themselves")

@@ -171,6 +171,16 @@ import Testing
         }
     }
 
+    @Test("A field that is named as a sealed value looks stays what it is, and what those outside get is JSON")
+    func leavesNames() throws {
+        try withKeys {
+            let text = try #require(try Personal("ann", of: "c-1").sealedText())
+            let json = #"{"\#(text)": "\#(text)","a":["\#(text)" , 1],"\#(text)b" :1}"#
+            let told = SealedText.withheld(from: Array(json.utf8))
+            #expect(String(decoding: told, as: UTF8.self) == #"{"\#(text)": null,"a":[null , 1],"\#(text)b" :1}"#)
+        }
+    }
+
     @Test("A scenario compares personal values, and whose they are")
     func comparesInScenarios() throws {
         let scenario = Scenario(Customer.aggregate).given(Customer.registered(ann))

@@ -93,7 +93,8 @@ import Testing
         }
     }
 
-    @Test("An upcaster's value of who is not forgotten is as it says, also for another subject; one made anew is refused")
+    @Test(
+        "An upcaster's value of who is not forgotten is as it says, also for another subject; one made anew is refused")
     func isThere() throws {
         let ring = try KeyRing(MemoryKeyStore())
         try ring.forget("m-1", reason: nil)

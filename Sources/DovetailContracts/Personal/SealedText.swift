@@ -18,9 +18,9 @@ public struct SealedText: Sendable, Hashable {
 
     /// A sealed value; `seal` makes the bytes of what they have to be authenticated with.
     public init(of subject: String, key: UniqueID, seal: (_ header: [UInt8]) throws -> [UInt8]) rethrows {
-        let header = "\(Self.prefix)\(Self.base64(Array(subject.utf8))).\(key)"
+        let header = "\(Self.prefix)\(Base64URL.encode(Array(subject.utf8))).\(key)"
         bytes = try seal(Array(header.utf8))
-        text = "\(header).\(Self.base64(bytes))"
+        text = "\(header).\(Base64URL.encode(bytes))"
         self.subject = subject
         self.key = key
     }
@@ -29,9 +29,9 @@ public struct SealedText: Sendable, Hashable {
     public init?(_ text: String) {
         guard text.hasPrefix(Self.prefix) else { return nil }
         let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard parts.count == 4, let subject = Self.bytes(parts[1]),
+        guard parts.count == 4, let subject = Base64URL.decode(Array(parts[1])[...]),
             let key = UniqueID(String(decoding: parts[2], as: UTF8.self)),
-            let bytes = Self.bytes(parts[3]), let name = String(validating: subject, as: UTF8.self),
+            let bytes = Base64URL.decode(Array(parts[3])[...]), let name = String(validating: subject, as: UTF8.self),
             Self.allows(subject: name)
         else { return nil }
         self.text = text
@@ -46,32 +46,6 @@ public struct SealedText: Sendable, Hashable {
     }
 
     static func allows(subject: String) -> Bool { (1...200).contains(subject.utf8.count) }
-
-    private static func base64(_ bytes: [UInt8]) -> String {
-        String(
-            decoding: Data(bytes).base64EncodedData().compactMap { byte -> UInt8? in
-                switch byte {
-                case UInt8(ascii: "+"): UInt8(ascii: "-")
-                case UInt8(ascii: "/"): UInt8(ascii: "_")
-                case UInt8(ascii: "="): nil
-                default: byte
-                }
-            }, as: UTF8.self)
-    }
-
-    private static func bytes(_ text: Substring.UTF8View) -> [UInt8]? {
-        var standard = Data(capacity: text.count + 3)
-        for byte in text {
-            switch byte {
-            case UInt8(ascii: "-"): standard.append(UInt8(ascii: "+"))
-            case UInt8(ascii: "_"): standard.append(UInt8(ascii: "/"))
-            case UInt8(ascii: "+"), UInt8(ascii: "/"), UInt8(ascii: "="): return nil
-            default: standard.append(byte)
-            }
-        }
-        while standard.count % 4 != 0 { standard.append(UInt8(ascii: "=")) }
-        return Data(base64Encoded: standard).map { Array($0) }
-    }
 }
 
 /// Sealed values inside of JSON whose type nobody knows.
@@ -92,11 +66,20 @@ extension SealedText {
                 guard let end = all[from...].firstIndex(where: { !isTextByte($0) }), all[end] == UInt8(ascii: "\""),
                     let sealed = SealedText(String(decoding: all[(start + 1)..<end], as: UTF8.self))
                 else { continue }
-                found.append((start..<end + 1, sealed))
                 from = end + 1
+                // What names a field is none of its values, whatever it looks like.
+                let next = all[from...].first { !isSpace($0) }
+                if next != UInt8(ascii: ":") { found.append((start..<from, sealed)) }
             }
         }
         return found
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x20, 0x09, 0x0A, 0x0D: true
+        default: false
+        }
     }
 
     private static func isTextByte(_ byte: UInt8) -> Bool {

@@ -101,14 +101,10 @@ private enum HeaderText {
     }
 
     static func base64url(_ principal: Principal) -> String? {
-        guard let json = try? JSON.encode(principal) else { return nil }
-        return Data(json).base64EncodedString().replacingOccurrences(of: "+", with: "-")
-            .replacingOccurrences(of: "/", with: "_").replacingOccurrences(of: "=", with: "")
+        (try? JSON.encode(principal)).map { Base64URL.encode($0) }
     }
 
     static func principal(_ text: String) -> Principal? {
-        let padding = String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
-        let base64 = text.replacingOccurrences(of: "-", with: "+").replacingOccurrences(of: "_", with: "/") + padding
-        return Data(base64Encoded: base64).flatMap { try? JSON.decode(Principal.self, from: [UInt8]($0)) }
+        Base64URL.decode(Array(text.utf8)[...]).flatMap { try? JSON.decode(Principal.self, from: $0) }
     }
 }

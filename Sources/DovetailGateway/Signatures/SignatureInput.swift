@@ -1,3 +1,5 @@
+import DovetailCore
+
 /// One signature as `Signature-Input` and `Signature` tell of it (RFC 9421 4, RFC 8941 3.2).
 struct SignatureInput: Equatable {
     /// What it covers, in order: derived components and field names.

@@ -46,7 +46,8 @@ public final class Privacy: Service {
         do { try await finish() } catch let error as LogError where error.code == .locked {
             // Nothing can be read any more, so who reads the file of keys keeps no node from starting.
             logger.error(
-                "keys of forgotten subjects are not overwritten yet; it is tried again", metadata: ["error": "\(error)"])
+                "keys of forgotten subjects are not overwritten yet; it is tried again", metadata: ["error": "\(error)"]
+            )
         }
     }
 

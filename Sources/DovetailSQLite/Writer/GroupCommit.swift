@@ -220,8 +220,18 @@ final class GroupCommit {
             // What the group rests on did not last: nothing of it is written.
             if let mark { log?.rollBack(to: mark) }
             end()
-            for entry in entries { entry.request.fail(error) }
-            return .sound
+            for entry in entries {
+                // Who was refused anyhow is told why.
+                if case .refused(let request, let reason) = entry {
+                    request.fail(reason)
+                } else {
+                    entry.request.fail(error)
+                }
+            }
+            guard (error as? LogError)?.code == .storeFull else { return .sound }
+            // One disk for all: what is held back on it is given up for that as well.
+            condition.set(.full)
+            return .full
         }
         do {
             try log?.flush()

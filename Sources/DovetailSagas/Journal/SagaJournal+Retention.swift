@@ -33,11 +33,11 @@ extension SagaJournal {
     }
 
     private static func removeStep(of saga: String, before date: Date, in transaction: Transaction) throws -> Int {
-        struct Row: Decodable { var number: Int64, id: String, status: String }
+        struct Row: Decodable { var number: Int64, status: String }
         let rows = try transaction.rows(
             Row.self,
             """
-            SELECT number, id, status FROM dovetail_saga_instances
+            SELECT number, status FROM dovetail_saga_instances
             WHERE saga = \(saga) AND updated_at < \(date) AND status IN ('completed', 'compensated')
             ORDER BY updated_at LIMIT \(step)
             """)

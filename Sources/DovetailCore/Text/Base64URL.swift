@@ -1,7 +1,30 @@
 /// Base64 without padding, in the alphabet for URLs (RFC 4648 5), read strictly.
-enum Base64URL {
+package enum Base64URL {
+    /// Bytes as text.
+    package static func encode(_ bytes: [UInt8]) -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+        return String(unsafeUninitializedCapacity: (bytes.count * 4 + 2) / 3) { text in
+            var bits: UInt32 = 0
+            var (count, length) = (0, 0)
+            for byte in bytes {
+                bits = bits << 8 | UInt32(byte)
+                count += 8
+                while count >= 6 {
+                    count -= 6
+                    text[length] = alphabet[Int(bits >> UInt32(count)) & 63]
+                    length += 1
+                }
+            }
+            if count > 0 {
+                text[length] = alphabet[Int(bits << UInt32(6 - count)) & 63]
+                length += 1
+            }
+            return length
+        }
+    }
+
     /// The bytes that a text in the standard alphabet says, padded or not (RFC 4648 4); nil for anything else.
-    static func decodeStandard(_ text: Slice<UnsafeRawBufferPointer>) -> [UInt8]? {
+    package static func decodeStandard(_ text: Slice<UnsafeRawBufferPointer>) -> [UInt8]? {
         var bytes = Array(text)
         while bytes.last == UInt8(ascii: "=") { bytes.removeLast() }
         for index in bytes.indices {
@@ -16,7 +39,7 @@ enum Base64URL {
     }
 
     /// The bytes that `text` says; nil for anything that is not exactly base64url.
-    static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+    package static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
         guard text.count % 4 != 1 else { return nil }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count * 3 / 4)
