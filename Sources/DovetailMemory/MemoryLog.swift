@@ -91,6 +91,14 @@ final class MemoryLog: EventLog {
         }
     }
 
+    func tombstones(after name: String, limit: Int) async throws -> [StreamStatus] {
+        state.withLock { $0.events.tombstones(after: name, limit: limit) }
+    }
+
+    func emptied(_ stream: String) async throws {
+        state.withLock { $0.events.emptied(stream) }
+    }
+
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
         let (kept, head) = state.withLock { $0.events.counts }
         var verification = LogVerification()

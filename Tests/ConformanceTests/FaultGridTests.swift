@@ -284,6 +284,10 @@ import Testing
             try await log.truncate(truncation, unless: hold)
         }
 
+        func tombstones(after name: String, limit: Int) async throws -> [StreamStatus] {
+            try await log.tombstones(after: name, limit: limit)
+        }
+        func emptied(_ stream: String) async throws { try await log.emptied(stream) }
         func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
             try await log.verify(progress: progress)
         }

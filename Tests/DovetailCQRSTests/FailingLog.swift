@@ -63,6 +63,10 @@ final class FailingLog: EventLog {
     func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws {
         try await base.truncate(truncation, unless: hold)
     }
+    func tombstones(after name: String, limit: Int) async throws -> [StreamStatus] {
+        try await base.tombstones(after: name, limit: limit)
+    }
+    func emptied(_ stream: String) async throws { try await base.emptied(stream) }
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
         try await base.verify(progress: progress)
     }

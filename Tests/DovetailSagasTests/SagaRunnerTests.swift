@@ -588,6 +588,10 @@ private final class FlakyLog: EventLog {
     func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws {
         try await base.truncate(truncation, unless: hold)
     }
+    func tombstones(after name: String, limit: Int) async throws -> [StreamStatus] {
+        try await base.tombstones(after: name, limit: limit)
+    }
+    func emptied(_ stream: String) async throws { try await base.emptied(stream) }
     func reclaim(
         _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?
     ) async throws -> Reclaimed {

@@ -69,7 +69,7 @@ public final class CommandExecutor: Sendable {
     /// An instance's state and version; the initial state and 0 if it had no events. A stream that never reached the version that is asked for is shown as it is.
     ///
     /// The state as of now comes from memory, where it is, and may then be ahead of the log by what is being written. An earlier one is made from the log, from a snapshot if
-    /// that is old enough. Throws ``AggregateError``, ``TruncatedStreamError`` and ``LogError``.
+    /// that is old enough. Throws ``AggregateError``, ``TruncatedStreamError`` and ``LogError``, `streamTombstoned` for an instance that was deleted for good.
     public func state<State>(
         _ aggregate: Aggregate<State>, _ id: String, asOf moment: AsOf = .now
     ) async throws -> (State, Int64) {
@@ -108,6 +108,24 @@ public final class CommandExecutor: Sendable {
         guard loaded.version > 0 else { return try await log.streamStatus(stream) }
         try await loader.keep(loaded.state, stream, version: loaded.version)
         return try await log.truncate(stream, through: loaded.version, holds: holds)
+    }
+
+    /// Deletes an instance for good: no command on it is carried out any more, and its state is not shown. Returns where its stream stands then.
+    ///
+    /// What a command has decided before is appended, or refused. Throws as ``EventLog/tombstone(_:expected:holds:)``, which says when the events go.
+    @discardableResult
+    public func tombstone<State>(
+        _ aggregate: Aggregate<State>, _ id: String, expected: ExpectedVersion = .any, holds: [RetentionHold]? = nil
+    ) async throws -> StreamStatus {
+        let stream = aggregate.stream(id)
+        defer { dropState(of: stream) }
+        return try await log.tombstone(stream, expected: expected, holds: holds)
+    }
+
+    /// Lets go of one instance's state in memory. For when its stream has changed under it.
+    package func dropState(of stream: String) {
+        let live = cache.withLock { $0.entries[stream]?.live }
+        (live as? any StateHolder)?.dropState()
     }
 
     private func loader<State>(_ aggregate: Aggregate<State>) -> AggregateLoader<State> {

@@ -57,6 +57,12 @@ public protocol EventLog: Database {
     /// else has truncated the stream meanwhile.
     func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws
 
+    /// Streams that were deleted for good and of which something is left, with names after `name`, in their order, at most `limit`. For ``Retention``, which lets it go.
+    func tombstones(after name: String, limit: Int) async throws -> [StreamStatus]
+
+    /// Notes that of a stream that was deleted for good nothing is left: ``tombstones(after:limit:)`` does not name it any more. For ``Retention``.
+    func emptied(_ stream: String) async throws
+
     /// Looks through the whole log, beside the work: that every number is there or was reclaimed, that each event is as it was written, that streams have no
     /// gaps and times do not go back. `progress` is told the number reached.
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification

@@ -178,6 +178,22 @@ final class SQLiteLog: EventLog {
         }
     }
 
+    func tombstones(after name: String, limit: Int) async throws -> [StreamStatus] {
+        try await database.snapshot { snapshot in
+            try snapshot.rows(
+                String.self,
+                "SELECT name FROM dovetail_streams WHERE leaving = 1 AND name > \(name) ORDER BY name LIMIT \(limit)"
+            ).compactMap { try snapshot.streamStatus($0) }
+        }
+    }
+
+    func emptied(_ stream: String) async throws {
+        try await database.transaction("emptied", as: .engine) { transaction in
+            _ = try transaction.execute(
+                "UPDATE dovetail_streams SET leaving = 0 WHERE name = \(stream) AND leaving = 1 AND floor = version")
+        }
+    }
+
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
         let verifier = LogVerifier()
         while true {
