@@ -121,7 +121,12 @@ func closeBooks(of account: String, on log: any EventLog, _ commands: CommandExe
     try await log.truncate(MoneyAccount.aggregate.stream(account), through: outcome.version - 1)
 }
 
-/// Closes an account for good: its events stay, and no more are taken.
+/// Closes an account: its events stay, and no more are taken.
 func close(_ account: String, on log: any EventLog) async throws {
     try await log.delete(MoneyAccount.aggregate.stream(account))
+}
+
+/// Deletes an account for good: there is no way back, and its events go.
+func delete(_ account: String, _ commands: CommandExecutor) async throws {
+    try await commands.tombstone(MoneyAccount.aggregate, account)
 }
