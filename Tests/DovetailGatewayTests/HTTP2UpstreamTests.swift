@@ -1,6 +1,8 @@
 import DovetailCore
 import Foundation
+import NIOCore
 import NIOHTTP2
+import NIOPosix
 import TestSupport
 import Testing
 
@@ -132,6 +134,39 @@ import Testing
             #expect(answer?.status == 502)
         }
         await silent.stop()
+    }
+
+    /// Whoever waited for it is served, it ends with that, and nobody looks for the pool later.
+    @Test func aConnectionThatComesAfterItsUpstreamHasChangedEndsWithItsRequest() async throws {
+        let gate = Gate()
+        let backend = try await HTTP2Backend(after: gate) { _ in [.head([(":status", "200")], ends: true)] }
+        try await withGateway(try http2(backend.port)) { gateway in
+            let client = try await gateway.client()
+            try await client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            await backend.connections.wait(for: 1)
+            try await gateway.gateway.apply(try http2(backend.port) { $0.poolSize = 7 })
+            gate.open()
+            #expect(await client.response()?.status == 200)
+            // A pool looks for connections to close once a second.
+            try await Task.sleep(for: .milliseconds(1300))
+            #expect(try await gateway.get("/y")?.status == 200)
+            await backend.ended.wait(for: 1)
+            #expect(backend.ended.all.count == 1 && backend.connections.all.count == 2)
+            await client.close()
+        }
+        await backend.stop()
+    }
+
+    @Test func aConnectionThatTakesNoStreamsIsClosed() async throws {
+        let backend = try await HTTP2Backend(maximumStreams: 0) { _ in [.head([(":status", "200")], ends: true)] }
+        try await withGateway(try http2(backend.port) { $0.retry = nil }) { gateway in
+            for count in 1...3 {
+                let answer = try await gateway.get("/x")
+                #expect(answer?.status == 502)
+                await backend.ended.wait(for: count)
+            }
+        }
+        await backend.stop()
     }
 
     @Test func healthIsAskedForInHTTP2() async throws {
