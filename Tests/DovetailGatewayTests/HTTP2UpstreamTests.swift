@@ -169,6 +169,27 @@ import Testing
         await backend.stop()
     }
 
+    /// The numbers of streams come to an end, and a connection before they do.
+    @Test func aConnectionCarriesNoMoreStreamsThanItMay() async throws {
+        let backend = try await HTTP2Backend { _ in [] }
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let sessions = try await loop.submit { [port = backend.port] in
+            NIOLoopBound(
+                UpstreamSessions(loop: loop, isSecure: false, timeout: .seconds(5), streamsEach: 2) {
+                    ClientBootstrap(group: loop).connect(host: "127.0.0.1", port: port)
+                }, eventLoop: loop)
+        }.get()
+        for _ in 0..<5 {
+            let stream = try await loop.flatSubmit { sessions.value.stream() }.get()
+            try await stream.close()
+        }
+        #expect(backend.connections.all.count == 3)
+        await backend.ended.wait(for: 2)
+        try await loop.submit { sessions.value.retire() }.get()
+        await backend.ended.wait(for: 3)
+        await backend.stop()
+    }
+
     @Test func healthIsAskedForInHTTP2() async throws {
         let backend = try await HTTP2Backend { _ in [.head([(":status", "200")], ends: true)] }
         let configuration = try http2(backend.port) {

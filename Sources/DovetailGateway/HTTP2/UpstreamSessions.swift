@@ -7,15 +7,17 @@ final class UpstreamSessions {
     private let scheme: String
     private let connect: () -> EventLoopFuture<any Channel>
     private let timeout: Duration
+    private let streamsEach: Int
     private var sessions: [UpstreamSession] = []
     private var opening: EventLoopFuture<Void>?
     private var isRetired = false
 
     /// Sessions on connections that `connect` makes, with TLS where it is spoken. A server that says nothing for `timeout` is none.
     init(
-        loop: any EventLoop, isSecure: Bool, timeout: Duration,
+        loop: any EventLoop, isSecure: Bool, timeout: Duration, streamsEach: Int = 1 << 24,
         connect: @escaping () -> EventLoopFuture<any Channel>
     ) {
+        self.streamsEach = streamsEach
         self.loop = loop
         scheme = isSecure ? "https" : "http"
         self.timeout = timeout
@@ -45,7 +47,7 @@ final class UpstreamSessions {
     private func begin(on channel: any Channel) -> EventLoopFuture<Void> {
         do {
             let (session, ready) = try UpstreamSession.make(
-                on: channel, scheme: scheme, now: MonotonicTime.now.nanoseconds)
+                on: channel, scheme: scheme, streams: streamsEach, now: MonotonicTime.now.nanoseconds)
             let limit = loop.scheduleTask(in: .nanoseconds(timeout.wholeNanoseconds)) { channel.close(promise: nil) }
             let bound = NIOLoopBound(self, eventLoop: loop)
             let added = NIOLoopBound(session, eventLoop: loop)
