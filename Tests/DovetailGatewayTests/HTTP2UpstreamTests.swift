@@ -190,6 +190,50 @@ import Testing
         await backend.stop()
     }
 
+    /// Nor is it put down to the server; bytes that are no text take the most room in a frame.
+    @Test func aHeadThatFitsNoFrameIsRefusedAndTheOthersOfItsConnectionGoOn() async throws {
+        let gate = Gate()
+        let backend = try await Backend { _ in
+            [
+                .after {
+                    await gate.wait(); return [.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")]
+                }
+            ]
+        }
+        try await withGateway(configuration(backend, routes: [try route("all", "/**")])) { inner in
+            let outer = try http2(inner.port) { $0.outlierEjection = .init(consecutiveFailures: 1) }
+            try await withGateway(outer) { outer in
+                let waiting = try await outer.client()
+                try await waiting.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+                await backend.requests.wait(for: 1)
+                for value in [
+                    Array(repeating: UInt8(0xFF), count: 6000), Array(repeating: UInt8(ascii: "x"), count: 30_000),
+                ] {
+                    let client = try await outer.client()
+                    try await client.send(
+                        Array(
+                            "POST /long HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\nX-Long: "
+                                .utf8) + value
+                            + Array("\r\n\r\n".utf8))
+                    let answer = await client.response()
+                    #expect(answer?.status == 431)
+                    #expect(answer?.text.contains("head-too-large") == true)
+                    await client.close()
+                }
+                gate.open()
+                #expect(await waiting.response()?.status == 200)
+                #expect(await outer.gateway.metrics().upstreamErrors["u"] == nil)
+                await waiting.close()
+                // What fits is passed on, however long it is before it is compressed.
+                let long = String(repeating: "0", count: 20_000)
+                let answer = try await outer.get("/x", fields: ["X-Long: \(long)"])
+                #expect(answer?.status == 200)
+                #expect(backend.requests.all.map { $0.value("x-long")?.count } == [nil, 20_000])
+            }
+        }
+        await backend.stop()
+    }
+
     @Test func healthIsAskedForInHTTP2() async throws {
         let backend = try await HTTP2Backend { _ in [.head([(":status", "200")], ends: true)] }
         let configuration = try http2(backend.port) {

@@ -13,8 +13,6 @@ final class HTTP2Stream: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = HTTP2Frame.FramePayload
 
-    private static let limits = HeadLimits(bytes: 61_440, fields: 512, target: 8192)
-
     private var isChunked = false
     private var hasHead = false
     private var requestIsOver = false
@@ -155,7 +153,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
         var failure: CodecError?
         let length = outbound.withUnsafeReadableBytes { bytes -> Int? in
             do throws(CodecError) {
-                return try head.read(bytes, with: &reader, limits: HTTP2Stream.limits, method: method)
+                return try head.read(bytes, with: &reader, limits: .written, method: method)
             } catch {
                 failure = error
                 return nil
@@ -163,7 +161,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
         }
         if let failure { throw failure }
         guard let length else { return false }
-        isTunnel = head.status == 101
+        let isTunnel = head.status == 101
         var headers = HPACKHeaders([(":status", String(isTunnel ? 200 : head.status))])
         outbound.withUnsafeReadableBytes { bytes in
             for field in reader.fields {
@@ -177,11 +175,25 @@ final class HTTP2Stream: ChannelDuplexHandler {
         outbound.moveReaderIndex(forwardBy: length)
         reader.reset()
         let isFinal = head.status >= 200
+        guard HTTP2Fields.fitFrame(headers) else {
+            if isFinal || isTunnel { refuseAnswer(context) }
+            return !isOver
+        }
+        self.isTunnel = isTunnel
         if isFinal { body = BodyFrames(head.framing) }
         let ends = body?.isOver ?? false
         context.write(wrapOutboundOut(.headers(.init(headers: headers, endStream: ends))), promise: nil)
         isOver = ends
         return true
+    }
+
+    /// An answer whose head cannot be sent is none.
+    private func refuseAnswer(_ context: ChannelHandlerContext) {
+        isOver = true
+        outbound = ByteBuffer()
+        context.write(
+            wrapOutboundOut(.headers(.init(headers: HPACKHeaders([(":status", "502")]), endStream: true))), promise: nil
+        )
     }
 
     private func answerBody(_ context: ChannelHandlerContext) throws(CodecError) {
