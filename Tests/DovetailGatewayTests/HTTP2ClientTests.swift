@@ -41,4 +41,45 @@ import Testing
         }
         await backend.stop()
     }
+
+    /// Where a WebSocket was asked for and not given, what follows is no other request.
+    @Test func aStreamHasOneRequest() async throws {
+        let backend = try await Backend { _ in [.send(HTTP2ClientTests.ok)] }
+        try await withGateway(configuration(backend, routes: [try route("all", "/**")])) { gateway in
+            let client = try await HTTP2Client(port: gateway.port)
+            try await client.send(
+                .head([
+                    (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/first"),
+                    (":authority", "a"),
+                ]))
+            try await client.send(.body("GET /second HTTP/1.1\r\nHost: a\r\n\r\n"))
+            await client.received.wait(for: 2)
+            try await client.send(.body("GET /third HTTP/1.1\r\nHost: a\r\n\r\n", ends: true))
+            await client.ended.wait()
+            #expect(client.received.all.compactMap(\.text).joined() == "ok")
+            #expect(try await gateway.get("/last")?.status == 200)
+            await gateway.finished.wait(for: 2)
+            #expect(backend.requests.all.map(\.line) == ["GET /first HTTP/1.1", "GET /last HTTP/1.1"])
+            await client.close()
+        }
+        await backend.stop()
+    }
+
+    /// All of it in the bytes in which HTTP/2 is noticed.
+    @Test func aConnectionThatBeginsAndFailsAtOnceLeavesNothing() async throws {
+        let backend = try await Backend { _ in [] }
+        try await withGateway(configuration(backend, routes: [try route("all", "/**")])) { gateway in
+            let client = try await gateway.client()
+            let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
+            // GET / of http://a, as the whole of stream 1.
+            let headers: [UInt8] = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 0x01, 0x61]
+            // Settings of a stream, which has none.
+            let wrong: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 1]
+            try await client.send(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + settings + headers + wrong)
+            _ = await client.readToEnd()
+            await gateway.finished.wait(for: 1)
+            #expect(await gateway.gateway.metrics().openClientConnections == 0)
+        }
+        await backend.stop()
+    }
 }

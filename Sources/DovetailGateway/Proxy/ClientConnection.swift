@@ -149,6 +149,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         close()
         self.context = nil
         isWritable = false
+        // Where HTTP/2 was noticed just now, those that speak it are behind.
+        context.fireChannelInactive()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -423,10 +425,13 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func nextRequest() {
-        phase = .head
-        if worker.isDraining, inbound.readableBytes == 0 {
-            lingerAndClose()
-            return
+        if isStream {
+            // It has one request: what else comes in it is none (RFC 9113 8.1).
+            phase = .lingering
+            inbound = ByteBuffer()
+        } else {
+            phase = .head
+            if worker.isDraining, inbound.readableBytes == 0 { return lingerAndClose() }
         }
         worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.idleTimeout))
         read()
