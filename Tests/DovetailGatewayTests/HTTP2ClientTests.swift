@@ -42,6 +42,26 @@ import Testing
         await backend.stop()
     }
 
+    /// One that was answered before it had sent everything has time to read, however slow it is.
+    @Test func aSlowReaderGetsTheWholeOfAnEarlyAnswer() async throws {
+        let body = String(repeating: "x", count: 100_000)
+        let backend = try await Backend(wantsBody: false) { _ in
+            [.send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n\(body)")]
+        }
+        try await withGateway(configuration(backend, routes: [try route("all", "/**")])) { gateway in
+            let client = try await HTTP2Client(port: gateway.port, reads: false)
+            try await client.send(
+                .head([(":method", "POST"), (":scheme", "http"), (":path", "/x"), (":authority", "a")]))
+            try await client.send(.body("the beginning"))
+            await gateway.finished.wait(for: 1)
+            try await Task.sleep(for: .milliseconds(2500))
+            try await client.startReading()
+            await client.ended.wait()
+            #expect(client.received.all.compactMap(\.text).joined() == body)
+        }
+        await backend.stop()
+    }
+
     /// Where a WebSocket was asked for and not given, what follows is no other request.
     @Test func aStreamHasOneRequest() async throws {
         let backend = try await Backend { _ in [.send(HTTP2ClientTests.ok)] }

@@ -467,11 +467,15 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         guard let context, phase != .lingering, phase != .closed else { return }
         phase = .lingering
         inbound = ByteBuffer()
-        worker.schedule(timer, at: .now + ClientConnection.lingerTime)
-        let loop = NIOLoopBound(context, eventLoop: context.eventLoop)
+        // One who does not read it is let go all the same.
+        worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.idleTimeout))
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let inputClosed = inputClosed
         context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
-            loop.value.close(mode: inputClosed ? .all : .output, promise: nil)
+            let (client, context) = bound.value
+            context.close(mode: inputClosed ? .all : .output, promise: nil)
+            guard client.phase == .lingering else { return }
+            client.worker.schedule(client.timer, at: .now + ClientConnection.lingerTime)
         }
         read()
     }
