@@ -5,8 +5,10 @@ import DovetailEvents
 import DovetailPrivacy
 import DovetailSQLite
 import DovetailSagas
+import DovetailTesting
 import Foundation
 import ServiceLifecycle
+import Synchronization
 import Testing
 
 /// What lies on the disk, byte by byte.
@@ -188,6 +190,38 @@ import Testing
                 try? await running.value
             }
             await node.close()
+        }
+    }
+
+    @Test("A step whose result is of somebody who is forgotten is undone; what another has learnt before fails nobody")
+    func sagasUndo() async throws {
+        struct Letter: Wire { var name: Personal<String>?, reply: Personal<String>? }
+        for isKept in [true, false] {
+            let harness = try await SagaHarness()
+            let keys = harness.keys
+            let done = Mutex<[String]>([])
+            @Sendable func note(_ what: String) { done.withLock { $0.append(what) } }
+            let saga = Saga("short", startedBy: Customer.registered) { _ in Letter() }
+                .step("learn", into: \.name) { _, _ in
+                    note("learn")
+                    return Personal("ann", of: "c-1")
+                } undo: { _, _ in
+                    note("undo learn")
+                }
+                .step("call", into: \.reply) { state, _ in
+                    note("call")
+                    _ = try keys.forget("c-1", reason: nil)
+                    if isKept, let name = state.name { return name }
+                    return Personal("ann", of: "c-1")
+                } undo: { _, _ in
+                    note("undo call")
+                }
+            try await harness.add(saga)
+            try await harness.publish(Customer.registered(.init(id: "c-1", email: Personal("ann", of: "c-1"))))
+            try await harness.run()
+            #expect(try await harness.instances().map(\.status) == [isKept ? .completed : .compensated])
+            #expect(
+                done.withLock { $0 } == (isKept ? ["learn", "call"] : ["learn", "call", "undo call", "undo learn"]))
         }
     }
 }

@@ -214,6 +214,82 @@ import Testing
         #expect(lines[0].detail?.contains("first") == true && lines[1].detail?.contains("\(parent.id)") == true)
     }
 
+    @Test("A parent's cancellation is not lost though its child's row cannot be read when it comes")
+    func cancelOfADamagedChild() async throws {
+        let harness = try await SagaHarness()
+        let ledger = Ledger()
+        let insurance = Saga("insurance", of: Booking.self).calls(ledger, "rate")
+            .decision("approve", into: \.approval).calls(ledger, "insure")
+        try await harness.add(
+            tripSaga().calls(ledger, "flight")
+                .child("insurance", of: insurance, start: { $0 }, into: \.insured) { $0.trip })
+        try await harness.publish(booked("7"))
+        try await harness.run()
+        let ids = try await harness.instances().map(\.id)
+        func progress(_ text: String) async throws -> String {
+            try await harness.log.transaction("break", as: .engine) { transaction in
+                let old = try transaction.row(
+                    String.self, "SELECT progress FROM dovetail_saga_instances WHERE number = 2")
+                try transaction.execute("UPDATE dovetail_saga_instances SET progress = \(text) WHERE number = 2")
+                return old ?? ""
+            }
+        }
+        let readable = try await progress("rubbish {")
+        try await harness.intervene(ids[0], SagaIntervention(.cancel))
+        try await harness.run()
+        #expect(try await harness.instances()[1].damage != nil)
+        _ = try await progress(readable)
+        try await harness.intervene(ids[1], SagaIntervention(.retry))
+        try await harness.signal(ids[1], "approve", true)
+        try await harness.run()
+        #expect(try await harness.instances().map(\.status) == [.compensated, .compensated])
+        #expect(ledger.effects == ["flight 7", "rate 7", "undo rate 7", "undo flight 7"])
+    }
+
+    @Test("The end of a child is kept for its parent as long as that is stuck")
+    func endOfAChildOfTheStuck() async throws {
+        struct Unfit: Wire { var seats: Int }
+        let harness = try await SagaHarness()
+        let ledger = Ledger()
+        let insurance = Saga("insurance", of: Booking.self).decision("approve", into: \.approval)
+        let saga = tripSaga().calls(ledger, "flight")
+            .child("insurance", of: insurance, start: { $0 }, into: \.insured) { $0.trip }
+        try await harness.add(saga)
+        try await harness.publish(booked("7"))
+        try await harness.run()
+        let ids = try await harness.instances().map(\.id)
+        try await harness.replace(
+            Saga("trip", startedBy: TripAPI().booked) { _ in Unfit(seats: 1) }.step("flight") { _, _ in })
+        try await harness.intervene(ids[0], SagaIntervention(.retry))
+        try await harness.signal(ids[1], "approve", true)
+        try await harness.run()
+        #expect(try await harness.instances().map(\.status) == [.stuck, .completed])
+        let journal = SagaJournal(log: harness.log)
+        #expect(try await journal.forgetMessages(of: "trip", before: .distantFuture) == 0)
+        try await harness.replace(saga)
+        try await harness.intervene(ids[0], SagaIntervention(.retry))
+        try await harness.run()
+        #expect(try await harness.instances().map(\.status) == [.completed, .completed])
+        #expect(try await journal.forgetMessages(of: "trip", before: .distantFuture) == 1)
+    }
+
+    @Test(
+        "An instance whose last task ended with its node has ended for all, wherever it was: row, count, event",
+        .timeLimit(.minutes(1)))
+    func endsWithItsNode() async throws {
+        try await SagaHarness.crashingAtEveryCommit { harness in
+            let ledger = Ledger()
+            ledger.fail("hotel 7", refused, refused, refused)
+            // Nothing can be undone, and nothing follows.
+            try await harness.add(tripSaga().parallel({ $0.only(ledger, "hotel") }, { $0.only(ledger, "flight") }))
+            try await harness.publish(booked("7"))
+            try await harness.run()
+            let ended = try await harness.log.events(after: 0, types: ["$saga.compensated"], limit: 10).events.count
+            let counts = try await SagaJournal(log: harness.log).counts()
+            return [ended, counts[.compensated] ?? 0, counts.count]
+        }
+    }
+
     @Test("A retry leaves timers as they are: what waits goes on waiting, until when it would have")
     func retryKeepsTimers() async throws {
         let harness = try await SagaHarness()

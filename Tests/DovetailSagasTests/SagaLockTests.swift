@@ -189,6 +189,147 @@ import Testing
         #expect(most.withLock { $0 } == 1 && ledger.effects.count == 20)
     }
 
+    /// Holds the seat that ``seat(_:)`` wants until it is told to let go.
+    private static var holder: Saga<Booking> {
+        Saga("holder", startedBy: TripAPI().paid) { Booking(.init(id: $0.id)) }
+            .lock("seat", resource: "plane", key: { _ in "1" }).decision("approve", into: \.approval)
+    }
+
+    @Test("A resource that becomes free while another branch is under way is taken", .timeLimit(.minutes(1)))
+    func freeMeanwhile() async throws {
+        let node = try await TestNode()
+        let ledger = Ledger()
+        let (entered, release) = (Gate(), Gate())
+        let saga = tripSaga().parallel(
+            { $0.lock("seat", resource: "plane", key: { _ in "1" }).only(ledger, "flight") },
+            {
+                $0.step("long") { _, _ in
+                    entered.open()
+                    await release.wait()
+                }
+            })
+        try await node.running(Self.holder) {
+            try await node.running(saga) {
+                try await node.publish([paid("1")])
+                try await Self.wait(node, rows: 1)
+                try await node.publish([booked("2")])
+                try await Self.wait(node, rows: 2)
+                await entered.wait()
+                try await node.journal.signal(
+                    node.journal.instances().last?.id ?? .v7(), "approve", Array("true".utf8))
+                node.wakeUps.wakeAll()
+                try await Self.wait(node, rows: 1)
+                release.open()
+                try await node.wait { $0[.completed] == 2 }
+                #expect(ledger.effects == ["flight 2"])
+            }
+        }
+    }
+
+    @Test("A resource that becomes free while its next holder is stuck is taken when that is retried")
+    func freeWhileStuck() async throws {
+        struct Unfit: Wire { var seats: Int }
+        let harness = try await SagaHarness()
+        let ledger = Ledger()
+        try await harness.add(Self.holder)
+        try await harness.add(Self.seat(ledger))
+        try await harness.publish(paid("1"))
+        try await harness.run()
+        try await harness.publish(booked("2"))
+        try await harness.run()
+        let ids = try await harness.instances().map(\.id)
+        try await harness.replace(
+            Saga("trip", startedBy: TripAPI().booked) { _ in Unfit(seats: 1) }.step("flight") { _, _ in })
+        try await harness.intervene(ids[1], SagaIntervention(.retry))
+        try await harness.run()
+        #expect(try await harness.instances().map(\.status) == [.running, .stuck])
+        try await harness.signal(ids[0], "approve", true)
+        try await harness.run()
+        try await harness.replace(Self.seat(ledger))
+        try await harness.intervene(ids[1], SagaIntervention(.retry))
+        try await harness.run()
+        #expect(try await harness.instances().map(\.status) == [.completed, .completed])
+        #expect(ledger.effects == ["flight 2"])
+    }
+
+    @Test("A child that wants what its parent holds is refused, directly or over others: neither waits for ever")
+    func parentAndChild() async throws {
+        for isDirect in [true, false] {
+            let harness = try await SagaHarness()
+            let ledger = Ledger()
+            let insurance = Saga("insurance", of: Booking.self)
+                .lock("policy", resource: "policy", key: \.trip)
+                .decision("approve", into: \.approval)
+                .lock("seat", resource: isDirect ? "plane" : "crew", key: { _ in "1" }).calls(ledger, "rate")
+            try await harness.add(
+                Self.seat(ledger).child("insurance", of: insurance, start: { $0 }, into: \.insured) { $0.trip })
+            // Has the crew, and waits for the plane.
+            try await harness.add(
+                Saga("crew", startedBy: TripAPI().paid) { Booking(.init(id: $0.id)) }
+                    .lock("crew", resource: "crew", key: { _ in "1" })
+                    .lock("plane", resource: "plane", key: { _ in "1" }).calls(ledger, "fly"))
+            try await harness.publish(booked("7"))
+            try await harness.run()
+            try await harness.publish(paid("8"))
+            try await harness.run()
+            let child = try #require(try await harness.instances().first { $0.saga == "insurance" })
+            try await harness.signal(child.id, "approve", true)
+            try await harness.run()
+            let ended = Dictionary(
+                try await harness.instances().map { ($0.saga, $0.status) }, uniquingKeysWith: { one, _ in one })
+            #expect(ended == ["trip": .compensated, "insurance": .compensated, "crew": .completed])
+            #expect(ledger.effects == ["flight 7", "undo flight 7", "fly 8"])
+            #expect(try await Self.rows(harness) == 0)
+        }
+    }
+
+    @Test("Two branches of an instance that want the same wait for it once, and hold it together")
+    func twoBranches() async throws {
+        let harness = try await SagaHarness()
+        let ledger = Ledger()
+        try await harness.add(Self.holder)
+        try await harness.add(
+            tripSaga().parallel(
+                { $0.lock("seat", resource: "plane", key: { _ in "1" }).calls(ledger, "flight") },
+                { $0.lock("place", resource: "plane", key: { _ in "1" }).calls(ledger, "meal") }))
+        try await harness.publish(paid("1"))
+        try await harness.run()
+        try await harness.publish(booked("2"))
+        try await harness.run()
+        #expect(try await harness.instances().map(\.status) == [.running, .running])
+        try await harness.signal(harness.instances()[0].id, "approve", true)
+        try await harness.run()
+        #expect(try await harness.instances().map(\.status) == [.completed, .completed])
+        #expect(Set(ledger.effects) == ["flight 2", "meal 2"])
+    }
+
+    @Test("A thousand that wait for one resource hold up nobody who asks for it", .timeLimit(.minutes(1)))
+    func crowd() async throws {
+        let harness = try await SagaHarness()
+        let count: Int64 = 1000
+        let (hot, cold) = (
+            SagaLock(step: "hot", resource: "plane", key: "1"), SagaLock(step: "cold", resource: "crew", key: "1")
+        )
+        let states = try await harness.log.transaction("crowd", as: .engine) { transaction in
+            // Each of them is waited for, so that each ask has to be looked into.
+            for number in 1...count {
+                let own = SagaLock(step: "own", resource: "own", key: "\(number)")
+                _ = try SagaLockTable.ask(own, for: number, at: Date(), in: transaction)
+                _ = try SagaLockTable.ask(own, for: number + count, at: Date(), in: transaction)
+                _ = try SagaLockTable.ask(hot, for: number, at: Date(), in: transaction)
+            }
+            _ = try SagaLockTable.ask(cold, for: count, at: Date(), in: transaction)
+            _ = try SagaLockTable.ask(cold, for: 1, at: Date(), in: transaction)
+            return [
+                try SagaLockTable.state(hot, of: 1, in: transaction),
+                try SagaLockTable.state(hot, of: count, in: transaction),
+                // The last waits for the first, over all of them.
+                try SagaLockTable.state(cold, of: 1, in: transaction),
+            ]
+        }
+        #expect(states == [.held, .waiting, .deadlock])
+    }
+
     @Test("A lock behind the pivot, and a release of what was never taken, are mistakes")
     func mistakes() {
         func mistakes(_ kinds: [(String, SagaPlan.Kind)], pivot: Int?) -> [String] {
@@ -208,6 +349,12 @@ import Testing
     func drawn() {
         let diagram = Self.seat(Ledger()).release("seat").description.mermaid
         #expect(diagram.contains("[/\"🔒 seat: plane\"\\]") && diagram.contains("[\\\"🔓 seat\"/]"))
+    }
+
+    private static func wait(_ node: TestNode, rows count: Int) async throws {
+        while try await node.log.snapshot({
+            try $0.row(Int.self, "SELECT COUNT(*) FROM dovetail_saga_locks") ?? 0
+        }) != count { try await Task.sleep(for: .milliseconds(2)) }
     }
 
     private static func rows(_ harness: SagaHarness) async throws -> Int {

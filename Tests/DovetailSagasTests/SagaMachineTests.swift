@@ -186,12 +186,12 @@ import Testing
         let armed = rules.advance(
             rules.begin(), "w", .armed(SagaAddress(topic: "t", key: "k"), until: nil), inFlight: ["a"]
         ).record
-        let resumed = rules.machine.resumed(armed, now: Rules.now)
+        let resumed = rules.machine.resumed(armed, now: Rules.now).record
         #expect(resumed.progress.tasks.map(\.inDoubt) == [true, false])
         // A step that was waited for on the way back cannot tell its end any more: it is undone.
         let drains = Rules([[["a"], ["c"]]])
         let draining = drains.advance(drains.begin(), "a", failed(.permanent), inFlight: ["c"]).record
-        #expect(drains.machine.resumed(draining, now: Rules.now).progress.tasks.map(\.phase) == [.undo])
+        #expect(drains.machine.resumed(draining, now: Rules.now).record.progress.tasks.map(\.phase) == [.undo])
     }
 
     @Test("An operator retries, skips, turns back; what makes no sense is refused and changes nothing")

@@ -172,7 +172,7 @@ private struct World {
             perform(task)
         }
         inFlight = []
-        record = rules.machine.resumed(record, now: Rules.now)
+        record = rules.machine.resumed(record, now: Rules.now).record
     }
 
     private mutating func intervene() {

@@ -102,6 +102,8 @@ extension EventLog {
         try await migrate(Self.metadataTables)
         var total = 0
         var after = ""
+        /// How far everybody has come; asked for when something is to go.
+        var done: Int64?
         while true {
             let last = after
             let rows = try await snapshot { snapshot in
@@ -115,40 +117,59 @@ extension EventLog {
             for row in rows {
                 try Task.checkCancellation()
                 let metadata = try JSON.decode(StreamMetadata.self, from: Array(row.data.utf8))
-                total += try await trim(row.stream, to: metadata, now: now, holds: holds)
+                guard let status = try await streamStatus(row.stream),
+                    case let through = try await end(of: status, in: row.stream, by: metadata, now: now),
+                    through > status.truncated
+                else { continue }
+                if done == nil { done = try await (holds() + DeliveryStore.holds(self)).map(\.done).min() ?? .max }
+                do {
+                    total += try await trim(
+                        row.stream, status, through: through, upTo: done ?? 0, holds: holds)
+                } catch let error as LogError where error.code == .notReached {
+                    // Somebody was set back meanwhile.
+                    continue
+                }
             }
             guard rows.count == 100, let end = rows.last else { return total }
             after = end.stream
         }
     }
 
-    private func trim(
-        _ stream: String, to metadata: StreamMetadata, now: Date, holds: @Sendable () async throws -> [RetentionHold]
-    ) async throws -> Int {
-        guard let status = try await streamStatus(stream) else { return 0 }
+    /// The last version that is beyond a stream's limits.
+    private func end(
+        of status: StreamStatus, in stream: String, by metadata: StreamMetadata, now: Date
+    ) async throws -> Int64 {
         var through = status.truncated
         if let maxCount = metadata.maxCount { through = max(through, status.version - maxCount) }
         if let maxAge = metadata.maxAge {
             let old = now.addingTimeInterval(-Double(maxAge))
             // Times of a stream do not go back: half of what is left is looked at each time.
-            var (low, high) = (through, status.version)
-            while low < high {
-                let middle = low + (high - low + 1) / 2
-                let event = try await self.stream(stream, after: middle - 1, limit: 1).first
-                if let event, event.time < old { low = middle } else { high = middle - 1 }
-            }
-            through = max(through, low)
+            through = try await last(of: stream, in: through...max(through, status.version)) { $0.time < old }
         }
-        // Not further than everybody has come: what is beyond stays until they have.
-        let done = try await (holds() + DeliveryStore.holds(self)).map(\.done).min() ?? .max
-        var (low, high) = (status.truncated, through)
+        return through
+    }
+
+    /// Truncates a stream as far as everybody has come: what is beyond stays until they have.
+    private func trim(
+        _ stream: String, _ status: StreamStatus, through: Int64, upTo done: Int64,
+        holds: @Sendable () async throws -> [RetentionHold]
+    ) async throws -> Int {
+        let last = try await last(of: stream, in: status.truncated...through) { $0.position.number <= done }
+        guard last > status.truncated else { return 0 }
+        let reached = try await truncate(stream, through: last, holds: holds())
+        return Int(reached.truncated - status.truncated)
+    }
+
+    /// The last version of which something is true that is true of all before it; the range's first if of none.
+    private func last(
+        of stream: String, in versions: ClosedRange<Int64>, where isSo: (StoredEvent) -> Bool
+    ) async throws -> Int64 {
+        var (low, high) = (versions.lowerBound, versions.upperBound)
         while low < high {
             let middle = low + (high - low + 1) / 2
             let event = try await self.stream(stream, after: middle - 1, limit: 1).first
-            if let event, event.position.number <= done { low = middle } else { high = middle - 1 }
+            if let event, isSo(event) { low = middle } else { high = middle - 1 }
         }
-        guard low > status.truncated else { return 0 }
-        let reached = try await truncate(stream, through: low, holds: holds())
-        return Int(reached.truncated - status.truncated)
+        return low
     }
 }

@@ -122,12 +122,19 @@ final class SagaCommit: Sendable {
                 waits.woken.formUnion(
                     try SagaLockTable.release(lock, of: before.number, at: now, in: transaction))
             }
-            for index in record.progress.locks.indices where record.progress.locks[index].token == 0 {
-                let asked = try SagaLockTable.ask(
-                    record.progress.locks[index], for: before.number, at: now, in: transaction)
-                record.progress.locks[index].token = asked.token
-                if asked.isAnswered { waits.hasMessage = true }
-                isChanged = true
+            for index in record.progress.locks.indices {
+                let lock = record.progress.locks[index]
+                if lock.token == 0 {
+                    let asked = try SagaLockTable.ask(lock, for: before.number, at: now, in: transaction)
+                    record.progress.locks[index].token = asked.token
+                    if asked.isAnswered { waits.hasMessage = true }
+                    isChanged = true
+                } else if record.progress.tasks.contains(where: { $0.step == lock.step && $0.isListening }),
+                    try SagaLockTable.state(lock, of: before.number, in: transaction) != .waiting
+                {
+                    // It became its own while another branch was under way, or while it was stuck.
+                    waits.hasMessage = true
+                }
             }
         }
         let was = SagaCommit.addresses(before)

@@ -4,7 +4,7 @@ import DovetailEvents
 import Foundation
 
 extension SagaJournal {
-    /// Sets instances aside whose rows cannot be read: each is stuck, and says why; nothing of what its row holds is touched.
+    /// Sets instances aside whose rows cannot be read: each is stuck, and says why; nothing of what its row holds is touched, nor of what it was asked for.
     ///
     /// Others go on. `sagas retry` has an instance looked at again, once a program or a person has made its row readable. Throws ``SagaOwnershipLost`` unless `epoch` owns the saga.
     func setAside(_ damaged: [SagaRecord], of saga: String, epoch: Int, now: Date) async throws {
@@ -24,7 +24,7 @@ extension SagaJournal {
         let text = String(decoding: try JSON.encode(problem), as: UTF8.self)
         let isSet = try transaction.execute(
             """
-            UPDATE dovetail_saga_instances SET status = 'stuck', due_at = NULL, request = NULL, problem = \(text),
+            UPDATE dovetail_saga_instances SET status = 'stuck', due_at = NULL, problem = \(text),
                 revision = revision + 1, epoch = \(epoch), updated_at = \(now)
             WHERE number = \(record.number)
             """)

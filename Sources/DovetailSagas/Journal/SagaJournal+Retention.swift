@@ -33,11 +33,11 @@ extension SagaJournal {
     }
 
     private static func removeStep(of saga: String, before date: Date, in transaction: Transaction) throws -> Int {
-        struct Row: Decodable { var number: Int64, id: String, status: String }
+        struct Row: Decodable { var number: Int64, status: String }
         let rows = try transaction.rows(
             Row.self,
             """
-            SELECT number, id, status FROM dovetail_saga_instances
+            SELECT number, status FROM dovetail_saga_instances
             WHERE saga = \(saga) AND updated_at < \(date) AND status IN ('completed', 'compensated')
             ORDER BY updated_at LIMIT \(step)
             """)
@@ -59,7 +59,7 @@ extension SagaJournal {
         return rows.count
     }
 
-    /// Drops messages older than `date` that nobody waits for; signals only once their instance has ended. Returns how many.
+    /// Drops messages older than `date` that nobody waits for; what is sent to an instance by its id, as signals and the ends of children, only once it has ended. Returns how many.
     @discardableResult
     func forgetMessages(of saga: String, before date: Date) async throws -> Int {
         struct Row: Decodable, Sendable { var number: Int64, receivedAt: Date }
@@ -93,9 +93,10 @@ extension SagaJournal {
                 AND NOT EXISTS (SELECT 1 FROM dovetail_saga_waits w WHERE w.saga = dovetail_saga_messages.saga
                     AND w.topic = dovetail_saga_messages.topic
                     AND w.message_key = dovetail_saga_messages.message_key)
-                AND (topic NOT LIKE '$signal.%' OR NOT EXISTS (SELECT 1 FROM dovetail_saga_instances i
-                    WHERE i.id = dovetail_saga_messages.message_key
-                        AND i.status NOT IN ('completed', 'compensated')))
+                AND (topic NOT LIKE '$signal.%' AND topic <> \(SagaMessage.child)
+                    OR NOT EXISTS (SELECT 1 FROM dovetail_saga_instances i
+                        WHERE i.id = SUBSTR(dovetail_saga_messages.message_key, 1, 36)
+                            AND i.status NOT IN ('completed', 'compensated')))
             """)
     }
 }

@@ -71,7 +71,6 @@ public struct SagaJournal: Sendable {
     ///
     /// The instance's journal says what came of it. Throws ``SagaRefusal`` if there is no such instance, if it has ended, or if it has not yet done what was asked before.
     public func intervene(_ id: UniqueID, _ intervention: SagaIntervention, now: Date = Date()) async throws {
-        let text = String(decoding: try JSON.encode(intervention), as: UTF8.self)
         try await log.transaction("intervene", as: .engine) { transaction in
             guard let record = try SagaTables.instance(id, in: transaction) else {
                 throw SagaRefusal(
@@ -80,14 +79,14 @@ public struct SagaJournal: Sendable {
             guard !record.status.hasEnded else {
                 throw SagaRefusal(description: "the saga \(id) has ended, \(record.status.rawValue)")
             }
-            guard record.request == nil else {
+            // One that was set aside keeps what it was asked for, until it can be read.
+            guard record.request == nil || record.dueAt == nil else {
                 throw SagaRefusal(
                     description:
                         "the saga \(id) has not yet done what was asked of it before; wait until its present step is over"
                 )
             }
-            try transaction.execute(
-                "UPDATE dovetail_saga_instances SET request = \(text), due_at = \(now) WHERE number = \(record.number)")
+            try SagaTables.ask(intervention, of: record, now: now, in: transaction)
             try transaction.append(Append(events: [try intervention.draft(of: record)]))
         }
     }

@@ -19,6 +19,13 @@ extension SagaTables {
         _ intervention: SagaIntervention, of id: UniqueID, now: Date, in transaction: Transaction
     ) throws {
         guard let record = try instance(id, in: transaction), !record.status.hasEnded else { return }
+        try ask(intervention, of: record, now: now, in: transaction)
+    }
+
+    /// The same, of an instance that was just read, and has not ended.
+    static func ask(
+        _ intervention: SagaIntervention, of record: SagaRecord, now: Date, in transaction: Transaction
+    ) throws {
         let all = try (record.request.map { try SagaIntervention.requests($0) } ?? []) + [intervention]
         let text = String(decoding: try all.count == 1 ? JSON.encode(intervention) : JSON.encode(all), as: UTF8.self)
         try transaction.execute(

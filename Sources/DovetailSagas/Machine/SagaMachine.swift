@@ -79,7 +79,7 @@ struct SagaMachine: Sendable {
     }
 
     /// An instance taken over from an owner that has stopped: what it was doing then is in doubt, and nothing of it is under way.
-    func resumed(_ record: SagaRecord, now: Date) -> SagaRecord {
+    func resumed(_ record: SagaRecord, now: Date) -> Move {
         var move = Move(record: record)
         for (index, task) in record.progress.tasks.enumerated() where task.phase == .forward && !task.isArmed {
             // A step that is in the definition no more may have been under way as well.
@@ -93,9 +93,13 @@ struct SagaMachine: Sendable {
             remove(task.step, &move.record)
             owe(task.step, &move.record)
         }
-        if !drained.isEmpty { goBack(&move, now) }
-        move.record.dueAt = move.record.progress.dueAt
-        return move.record
+        guard !drained.isEmpty else {
+            move.record.dueAt = move.record.progress.dueAt
+            return move
+        }
+        move.record.updatedAt = now
+        goBack(&move, now)
+        return settled(move)
     }
 
     // MARK: Moving

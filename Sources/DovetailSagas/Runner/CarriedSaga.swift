@@ -11,6 +11,8 @@ struct CarriedSaga<State: Wire> {
     /// Nil if it cannot be read.
     private(set) var state: State?
     private let unreadable: String?
+    /// The move with which it ends because its owner before has died, if it does.
+    private var ending: SagaMachine.Move?
     /// The steps that are being carried out.
     private(set) var inFlight: Set<String> = []
     private var isWoken = true
@@ -21,8 +23,11 @@ struct CarriedSaga<State: Wire> {
     init(_ found: SagaRecord, _ worker: SagaWorker<State>, epoch: Int, isInterrupted: Bool) {
         self.worker = worker
         self.epoch = epoch
-        let isInterrupted = isInterrupted || found.epoch != epoch
-        record = isInterrupted ? worker.machine.resumed(found, now: worker.clock.now()) : found
+        record = found
+        if isInterrupted || found.epoch != epoch {
+            let move = worker.machine.resumed(found, now: worker.clock.now())
+            if move.record.status == found.status { record = move.record } else { ending = move }
+        }
         do {
             state = try JSON.decode(State.self, from: Array(found.state.utf8))
             unreadable = nil
@@ -41,6 +46,11 @@ struct CarriedSaga<State: Wire> {
         return due
     }
 
+    /// The transition of an instance of which nothing is left to do now that its owner before has died; nil for others.
+    func resumption() throws -> SagaCommit? {
+        try ending.map { try commit($0, isAnswer: false) }
+    }
+
     /// What an operator has asked for, as a transition.
     func intervention() throws -> SagaCommit? {
         guard let text = record.request else { return nil }
@@ -51,7 +61,7 @@ struct CarriedSaga<State: Wire> {
 
     /// The transition of an instance whose state cannot be read, if it cannot: it can go nowhere.
     func givingUp() throws -> SagaCommit? {
-        guard let unreadable else { return nil }
+        guard let unreadable, !record.status.hasEnded else { return nil }
         let problem = Problem("saga-state-unreadable", status: 500)(
             "its state cannot be read (\(unreadable)); bring back the fields that it has, then `sagas retry`")
         return try commit(worker.machine.givingUp(record, problem, now: worker.clock.now()), isAnswer: false)
@@ -74,8 +84,12 @@ struct CarriedSaga<State: Wire> {
             do {
                 try change(&changed)
                 before.state = String(decoding: try JSON.encode(changed), as: UTF8.self)
-                state = changed
+                state = before.state.contains(SealedText.prefix) ? try read(before.state) : changed
             } catch {
+                // What it has done it has done, though nothing can be kept of it.
+                for index in before.progress.tasks.indices where before.progress.tasks[index].step == result.task.step {
+                    before.progress.tasks[index].inDoubt = true
+                }
                 outcome = .failed(
                     .permanent, Problem("saga-state", status: 500, detail: "the result does not fit: \(error)"))
             }
@@ -94,8 +108,10 @@ struct CarriedSaga<State: Wire> {
         let now = PersonalData.vault?.forgettings
         guard now != forgettings, state != nil else { return }
         forgettings = now
-        state = try? JSON.decode(State.self, from: Array(record.state.utf8))
+        state = try? read(record.state)
     }
+
+    private func read(_ text: String) throws -> State { try JSON.decode(State.self, from: Array(text.utf8)) }
 
     private func commit(
         _ move: SagaMachine.Move, child: SagaRecord? = nil, isAnswer: Bool

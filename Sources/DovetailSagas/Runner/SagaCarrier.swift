@@ -99,6 +99,7 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
             carried.written(record, hasMessage: hasMessage)
             return true
         }
+        if let commit = try carried.resumption(), try await !write(commit) { return }
         if let commit = try carried.intervention(), try await !write(commit) { return }
         if let commit = try carried.givingUp(), try await !write(commit) { return }
         while true {

@@ -279,6 +279,9 @@ final class SagaRunner<State: Wire>: SagaService {
         var carried = CarriedSaga(found, worker, epoch: epoch.withLock { $0 }, isInterrupted: wasInterrupted)
         return try await withThrowingTaskGroup(of: SagaWorker<State>.Result.self) { group in
             defer { group.cancelAll() }
+            if let commit = try carried.resumption() {
+                guard try await write(commit, &carried, committer) else { return nil }
+            }
             if let commit = try carried.intervention() {
                 guard try await write(commit, &carried, committer) else { return nil }
             }
