@@ -1,5 +1,7 @@
 import DovetailCore
 import Foundation
+import NIOCore
+import NIOPosix
 import Testing
 
 @testable import DovetailGateway
@@ -136,6 +138,31 @@ private struct SeededRandom: RandomNumberGenerator {
         #expect(!health.probed(0, isWell: true, check: check))
         #expect(health.probed(0, isWell: true, check: check))
         #expect(health.available(at: 0) == [true, false])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func aGatewayEndsInTheMiddleOfAProbe() async throws {
+        let group = MultiThreadedEventLoopGroup.singleton
+        // Whoever connects waits: nobody accepts, and no more may queue.
+        let full = try await ServerBootstrap(group: group).serverChannelOption(.backlog, value: 1)
+            .serverChannelOption(.autoRead, value: false).bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(full.localAddress?.port)
+        for _ in 0..<3 {
+            _ = try? await ClientBootstrap(group: group).connectTimeout(.milliseconds(100))
+                .connect(host: "127.0.0.1", port: port).get()
+        }
+        let upstreams = (0..<16).map { number in
+            Upstream(
+                name: "u\(number == 0 ? "" : "\(number)")", servers: [.init(host: "127.0.0.1", port: port)],
+                healthCheck: .init(path: "/health", interval: .milliseconds(5), timeout: .milliseconds(300)))
+        }
+        let configuration = GatewayConfiguration(
+            listen: .init(port: 0), routes: [try route("all", "/**")], upstreams: upstreams)
+        for _ in 0..<20 {
+            try await withGateway(configuration) { _ in try await Task.sleep(for: .milliseconds(10)) }
+        }
+        // They end by themselves, and the process lives.
+        try await Task.sleep(for: .milliseconds(500))
+        try await full.close()
     }
 
     @Test(.timeLimit(.minutes(1))) func requestsGoToServersThatAreWell() async throws {

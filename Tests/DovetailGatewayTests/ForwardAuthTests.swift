@@ -63,6 +63,21 @@ struct ForwardAuthTests {
         await service.stop()
     }
 
+    /// The question outlives whoever asked it, and the gateway outlives the question.
+    @Test func aGatewayEndsWhileAServiceIsStillAsked() async throws {
+        let backend = try await Backend { _ in ForwardAuthTests.ok() }
+        let service = try await Backend { _ in [] }
+        try await withGateway(try guarded(by: service.port, backend)) { gateway in
+            let client = try await gateway.client()
+            try await client.send("GET /open/7 HTTP/1.1\r\nHost: a\r\n\r\n")
+            await service.requests.wait(for: 1)
+            await client.close()
+            await gateway.finished.wait(for: 1)
+        }
+        await backend.stop()
+        await service.stop()
+    }
+
     @Test(arguments: [
         (401, "WWW-Authenticate: Bearer\r\n", 401, "www-authenticate"),
         (403, "Set-Cookie: seen=1\r\n", 403, "set-cookie"),

@@ -1,6 +1,8 @@
 import DovetailCore
 import Foundation
+import NIOCore
 import NIOHTTP2
+import NIOPosix
 import TestSupport
 import Testing
 
@@ -92,7 +94,7 @@ import Testing
             let client = try await gateway.client()
             try await client.send("GET /middle HTTP/1.1\r\nHost: a\r\n\r\n")
             let text = String(decoding: await client.readToEnd(), as: UTF8.self)
-            #expect(text.hasPrefix("HTTP/1.1 200") && !text.hasSuffix("0\r\n\r\n"), "\(text)")
+            #expect(text.hasPrefix("HTTP/1.1 200") && !text.hasSuffix("\r\n0\r\n\r\n"), "\(text)")
         }
         await backend.stop()
     }
@@ -132,6 +134,104 @@ import Testing
             #expect(answer?.status == 502)
         }
         await silent.stop()
+    }
+
+    /// Whoever waited for it is served, it ends with that, and nobody looks for the pool later.
+    @Test func aConnectionThatComesAfterItsUpstreamHasChangedEndsWithItsRequest() async throws {
+        let gate = Gate()
+        let backend = try await HTTP2Backend(after: gate) { _ in [.head([(":status", "200")], ends: true)] }
+        try await withGateway(try http2(backend.port)) { gateway in
+            let client = try await gateway.client()
+            try await client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            await backend.connections.wait(for: 1)
+            try await gateway.gateway.apply(try http2(backend.port) { $0.poolSize = 7 })
+            gate.open()
+            #expect(await client.response()?.status == 200)
+            // A pool looks for connections to close once a second.
+            try await Task.sleep(for: .milliseconds(1300))
+            #expect(try await gateway.get("/y")?.status == 200)
+            await backend.ended.wait(for: 1)
+            #expect(backend.ended.all.count == 1 && backend.connections.all.count == 2)
+            await client.close()
+        }
+        await backend.stop()
+    }
+
+    @Test func aConnectionThatTakesNoStreamsIsClosed() async throws {
+        let backend = try await HTTP2Backend(maximumStreams: 0) { _ in [.head([(":status", "200")], ends: true)] }
+        try await withGateway(try http2(backend.port) { $0.retry = nil }) { gateway in
+            for count in 1...3 {
+                let answer = try await gateway.get("/x")
+                #expect(answer?.status == 502)
+                await backend.ended.wait(for: count)
+            }
+        }
+        await backend.stop()
+    }
+
+    /// The numbers of streams come to an end, and a connection before they do.
+    @Test func aConnectionCarriesNoMoreStreamsThanItMay() async throws {
+        let backend = try await HTTP2Backend { _ in [] }
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let sessions = try await loop.submit { [port = backend.port] in
+            NIOLoopBound(
+                UpstreamSessions(loop: loop, isSecure: false, timeout: .seconds(5), streamsEach: 2) {
+                    ClientBootstrap(group: loop).connect(host: "127.0.0.1", port: port)
+                }, eventLoop: loop)
+        }.get()
+        for _ in 0..<5 {
+            let stream = try await loop.flatSubmit { sessions.value.stream() }.get()
+            try await stream.close()
+        }
+        #expect(backend.connections.all.count == 3)
+        await backend.ended.wait(for: 2)
+        try await loop.submit { sessions.value.retire() }.get()
+        await backend.ended.wait(for: 3)
+        await backend.stop()
+    }
+
+    /// Nor is it put down to the server; bytes that are no text take the most room in a frame.
+    @Test func aHeadThatFitsNoFrameIsRefusedAndTheOthersOfItsConnectionGoOn() async throws {
+        let gate = Gate()
+        let backend = try await Backend { _ in
+            [
+                .after {
+                    await gate.wait(); return [.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")]
+                }
+            ]
+        }
+        try await withGateway(configuration(backend, routes: [try route("all", "/**")])) { inner in
+            let outer = try http2(inner.port) { $0.outlierEjection = .init(consecutiveFailures: 1) }
+            try await withGateway(outer) { outer in
+                let waiting = try await outer.client()
+                try await waiting.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+                await backend.requests.wait(for: 1)
+                for value in [
+                    Array(repeating: UInt8(0xFF), count: 6000), Array(repeating: UInt8(ascii: "x"), count: 30_000),
+                ] {
+                    let client = try await outer.client()
+                    try await client.send(
+                        Array(
+                            "POST /long HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\nX-Long: "
+                                .utf8) + value
+                            + Array("\r\n\r\n".utf8))
+                    let answer = await client.response()
+                    #expect(answer?.status == 431)
+                    #expect(answer?.text.contains("head-too-large") == true)
+                    await client.close()
+                }
+                gate.open()
+                #expect(await waiting.response()?.status == 200)
+                #expect(await outer.gateway.metrics().upstreamErrors["u"] == nil)
+                await waiting.close()
+                // What fits is passed on, however long it is before it is compressed.
+                let long = String(repeating: "0", count: 20_000)
+                let answer = try await outer.get("/x", fields: ["X-Long: \(long)"])
+                #expect(answer?.status == 200)
+                #expect(backend.requests.all.map { $0.value("x-long")?.count } == [nil, 20_000])
+            }
+        }
+        await backend.stop()
     }
 
     @Test func healthIsAskedForInHTTP2() async throws {

@@ -128,6 +128,35 @@ struct SignatureTests {
         await backend.stop()
     }
 
+    @Test func aBodyThatWasSignedIsMirrored() async throws {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        let (backend, next) = (try await Backend { _ in [.send(answer)] }, try await Backend { _ in [.send(answer)] })
+        var route = Route(
+            id: "signed", path: try PathPattern("/signed/{id}"), authentication: .named("partners"),
+            destination: .http("u"))
+        route.mirror = MirrorPolicy(to: "next", maximumBodyBytes: 5)
+        var configured = configuration(backend, routes: [route])
+        configured.upstreams.append(Upstream(name: "next", servers: [.init(host: "127.0.0.1", port: next.port)]))
+        configured.authenticators = [
+            "partners": .signatures(.init(keys: [.init(subject: "acme", secret: Signer.secret)]))
+        ]
+        try await withGateway(configured) { gateway in
+            for chunked in [false, true] {
+                for body in ["hello", "too much"] {
+                    let response = try await gateway.send(
+                        Signer().request("PUT", "/signed/7", body, chunked: chunked))
+                    #expect(response?.status == 200)
+                }
+            }
+            let metrics = await gateway.gateway.metrics()
+            #expect(metrics.mirrored["next"] == 2 && metrics.unmirrored["next"] == 2)
+            await next.requests.wait(for: 2)
+        }
+        #expect(next.requests.all.map(\.body) == [Array("hello".utf8), Array("hello".utf8)])
+        await backend.stop()
+        await next.stop()
+    }
+
     @Test func whatIsNotSignedSoIsNotLetIn() async throws {
         let handler = EchoHandler()
         let now = Int(Date().timeIntervalSince1970)

@@ -14,12 +14,10 @@ final class HealthChecks: Sendable {
 
     private let checks = Mutex<[String: Check]>([:])
     private let shared: SharedState
-    private let group: any EventLoopGroup
     private let logger: Logger
 
-    init(shared: SharedState, group: any EventLoopGroup, logger: Logger) {
+    init(shared: SharedState, logger: Logger) {
         self.shared = shared
-        self.group = group
         self.logger = logger
     }
 
@@ -94,7 +92,8 @@ final class HealthChecks: Sendable {
     ) async -> Outcome {
         let request =
             "GET \(check.path) HTTP/1.1\r\nhost: \(server.authority)\r\nuser-agent: dovetail-health-check\r\nconnection: close\r\n\r\n"
-        let loop = group.next()
+        // Not one of the gateway's own: those end with it, in the middle of a probe.
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
         let answer = loop.makePromise(of: Int.self)
         let name = upstream.tls?.serverName ?? server.hostName
         do {

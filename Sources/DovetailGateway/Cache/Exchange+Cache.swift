@@ -238,8 +238,7 @@ extension Exchange {
         var answer = ResponseHead()
         let isServed = bytes.withUnsafeBytes { bytes in
             guard
-                (try? answer.read(
-                    bytes, with: &reader, limits: .init(bytes: 61_440, fields: 512), method: head.method)) != nil
+                (try? answer.read(bytes, with: &reader, limits: .written, method: head.method)) != nil
             else { return false }
             return cacheAnswer(answer, fields: reader.fields, bytes: bytes)
         }

@@ -29,6 +29,9 @@ public struct HeadLimits: Sendable, Hashable {
         self.fields = fields
         self.target = target
     }
+
+    /// For what the gateway has written itself, which is longer than what came in.
+    static let written = HeadLimits(bytes: 131_072, fields: 1024, target: 65_536)
 }
 
 /// Reads a head (RFC 9112 2 to 5) line by line as its bytes arrive, and copies nothing.

@@ -25,6 +25,12 @@ extension Exchange {
         guard mirror.inFlight < mirror.policy.maximumInFlight else { return countUnmirrored() }
         switch head.framing {
         case .none: self.mirror(to: mirror, body: ByteBuffer())
+        case _ where bodyEnded:
+            // It was held until it was known to be the one that was signed.
+            guard let body = replay, body.readableBytes <= mirror.policy.maximumBodyBytes else {
+                return countUnmirrored()
+            }
+            self.mirror(to: mirror, body: body)
         case .length(let length) where length > mirror.policy.maximumBodyBytes: countUnmirrored()
         default: mirrorBody = ByteBuffer()
         }

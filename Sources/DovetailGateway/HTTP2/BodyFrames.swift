@@ -27,6 +27,8 @@ struct BodyFrames {
         guard body.isDone else { return nil }
         isOver = true
         guard !body.trailers.isEmpty else { return .data(.init(data: .byteBuffer(ByteBuffer()), endStream: true)) }
-        return .headers(.init(headers: HTTP2Fields.trailers(body.trailers), endStream: true))
+        let trailers = HTTP2Fields.trailers(body.trailers)
+        guard HTTP2Fields.fitFrame(trailers) else { throw .headTooLarge }
+        return .headers(.init(headers: trailers, endStream: true))
     }
 }

@@ -9,6 +9,21 @@ enum HTTP2Fields {
             && value.utf8.allSatisfy(isFieldValueByte)
     }
 
+    /// Whether fields go into one frame of the size that every peer takes (RFC 9113 4.2), whatever was said on their connection before.
+    ///
+    /// More frames than one NIO does not write: the connection would end, with all that it carries.
+    static func fitFrame(_ headers: HPACKHeaders) -> Bool {
+        let longest = 16_384
+        // No byte takes more than 30 bits (RFC 7541 B).
+        let bytes = headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 8 }
+        guard bytes * 4 > longest else { return true }
+        var encoder = HPACKEncoder(allocator: ByteBufferAllocator(), maxDynamicTableSize: 0)
+        var encoded = ByteBuffer()
+        guard (try? encoder.encode(headers: headers, to: &encoded)) != nil else { return false }
+        // Before them it may be said how large a table is.
+        return encoded.readableBytes + 16 <= longest
+    }
+
     /// Writes data as a chunk; nothing for none.
     static func writeChunk(_ data: ByteBuffer, into output: inout ByteBuffer) {
         guard data.readableBytes > 0 else { return }

@@ -13,8 +13,6 @@ final class HTTP2Stream: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = HTTP2Frame.FramePayload
 
-    private static let limits = HeadLimits(bytes: 61_440, fields: 512, target: 8192)
-
     private var isChunked = false
     private var hasHead = false
     private var requestIsOver = false
@@ -28,6 +26,8 @@ final class HTTP2Stream: ChannelDuplexHandler {
     private var head = ResponseHead()
     private var body: BodyFrames?
     private var isOver = false
+    /// When the frame that ends our half has gone out.
+    private var lastFrame: EventLoopFuture<Void>?
 
     // MARK: The request
 
@@ -133,7 +133,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
         var data = unwrapOutboundIn(data)
         // An empty write asks to be told when what came before has been handed on; behind the end nothing is sent.
         guard data.readableBytes > 0, !isOver else {
-            promise?.succeed()
+            if let lastFrame { lastFrame.cascade(to: promise) } else { promise?.succeed() }
             return
         }
         if outbound.readableBytes == 0 { outbound = data } else { outbound.writeBuffer(&data) }
@@ -155,7 +155,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
         var failure: CodecError?
         let length = outbound.withUnsafeReadableBytes { bytes -> Int? in
             do throws(CodecError) {
-                return try head.read(bytes, with: &reader, limits: HTTP2Stream.limits, method: method)
+                return try head.read(bytes, with: &reader, limits: .written, method: method)
             } catch {
                 failure = error
                 return nil
@@ -163,7 +163,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
         }
         if let failure { throw failure }
         guard let length else { return false }
-        isTunnel = head.status == 101
+        let isTunnel = head.status == 101
         var headers = HPACKHeaders([(":status", String(isTunnel ? 200 : head.status))])
         outbound.withUnsafeReadableBytes { bytes in
             for field in reader.fields {
@@ -177,22 +177,41 @@ final class HTTP2Stream: ChannelDuplexHandler {
         outbound.moveReaderIndex(forwardBy: length)
         reader.reset()
         let isFinal = head.status >= 200
+        guard HTTP2Fields.fitFrame(headers) else {
+            if isFinal || isTunnel { refuseAnswer(context) }
+            return !isOver
+        }
+        self.isTunnel = isTunnel
         if isFinal { body = BodyFrames(head.framing) }
         let ends = body?.isOver ?? false
-        context.write(wrapOutboundOut(.headers(.init(headers: headers, endStream: ends))), promise: nil)
+        send(.headers(.init(headers: headers, endStream: ends)), context)
         isOver = ends
         return true
     }
 
+    /// An answer whose head cannot be sent is none.
+    private func refuseAnswer(_ context: ChannelHandlerContext) {
+        isOver = true
+        outbound = ByteBuffer()
+        send(.headers(.init(headers: HPACKHeaders([(":status", "502")]), endStream: true)), context)
+    }
+
     private func answerBody(_ context: ChannelHandlerContext) throws(CodecError) {
         guard !isOver else { return }
-        while let frame = try body?.next(&outbound) { context.write(wrapOutboundOut(frame), promise: nil) }
+        while let frame = try body?.next(&outbound) { send(frame, context) }
         isOver = body?.isOver ?? false
     }
 
     private func send(_ bytes: ByteBuffer, isLast: Bool, _ context: ChannelHandlerContext) {
-        context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(bytes), endStream: isLast))), promise: nil)
+        send(.data(.init(data: .byteBuffer(bytes), endStream: isLast)), context)
         isOver = isLast
+    }
+
+    private func send(_ frame: HTTP2Frame.FramePayload, _ context: ChannelHandlerContext) {
+        guard frame.endsStream else { return context.write(wrapOutboundOut(frame), promise: nil) }
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        lastFrame = sent.futureResult
+        context.write(wrapOutboundOut(frame), promise: sent)
     }
 
     /// Our half ends with the answer; the stream itself when the client's half has ended too, or is waited for no longer.

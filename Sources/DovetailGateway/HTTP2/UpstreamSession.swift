@@ -15,11 +15,13 @@ final class UpstreamSession: ChannelInboundHandler {
     /// Since when it carries nothing, in nanoseconds.
     private(set) var idleSince: Int64 = 0
     private(set) var isClosing = false
+    /// How many more streams it may carry. Their numbers end after 2^30 (RFC 9113 5.1.1), and the process with them.
+    private var streamsLeft: Int
 
     /// Makes `channel` speak HTTP/2; done when the server has said its settings, without which it speaks something else.
-    static func make(on channel: any Channel, scheme: String, now: Int64) throws -> (
-        session: UpstreamSession, ready: EventLoopFuture<Void>
-    ) {
+    static func make(
+        on channel: any Channel, scheme: String, streams: Int = 1 << 24, now: Int64
+    ) throws -> (session: UpstreamSession, ready: EventLoopFuture<Void>) {
         try channel.syncOptions?.setOption(.autoRead, value: true)
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
@@ -29,7 +31,7 @@ final class UpstreamSession: ChannelInboundHandler {
         let multiplexer = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .client, connectionConfiguration: connection, streamConfiguration: .init()
         ) { channel in channel.close() }
-        let session = UpstreamSession(channel, multiplexer, scheme: scheme)
+        let session = UpstreamSession(channel, multiplexer, scheme: scheme, streams: streams)
         session.idleSince = now
         try channel.pipeline.syncOperations.addHandler(session)
         // The connection has been active for a while; the handler that speaks first is told so.
@@ -37,7 +39,10 @@ final class UpstreamSession: ChannelInboundHandler {
         return (session, session.ready.futureResult)
     }
 
-    private init(_ channel: any Channel, _ multiplexer: NIOHTTP2Handler.StreamMultiplexer, scheme: String) {
+    private init(
+        _ channel: any Channel, _ multiplexer: NIOHTTP2Handler.StreamMultiplexer, scheme: String, streams: Int
+    ) {
+        streamsLeft = streams
         self.channel = channel
         self.multiplexer = multiplexer
         self.scheme = scheme
@@ -50,6 +55,8 @@ final class UpstreamSession: ChannelInboundHandler {
     /// Opens a stream; its place is taken at once, and given back when it closes.
     func open(now: @escaping () -> Int64) -> EventLoopFuture<any Channel> {
         streams += 1
+        streamsLeft -= 1
+        if streamsLeft == 0 { isClosing = true }
         let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
         let scheme = scheme
         let opening = multiplexer.createStreamChannel { stream in

@@ -7,13 +7,17 @@ final class UpstreamSessions {
     private let scheme: String
     private let connect: () -> EventLoopFuture<any Channel>
     private let timeout: Duration
+    private let streamsEach: Int
     private var sessions: [UpstreamSession] = []
     private var opening: EventLoopFuture<Void>?
+    private var isRetired = false
 
     /// Sessions on connections that `connect` makes, with TLS where it is spoken. A server that says nothing for `timeout` is none.
     init(
-        loop: any EventLoop, isSecure: Bool, timeout: Duration, connect: @escaping () -> EventLoopFuture<any Channel>
+        loop: any EventLoop, isSecure: Bool, timeout: Duration, streamsEach: Int = 1 << 24,
+        connect: @escaping () -> EventLoopFuture<any Channel>
     ) {
+        self.streamsEach = streamsEach
         self.loop = loop
         scheme = isSecure ? "https" : "http"
         self.timeout = timeout
@@ -23,7 +27,11 @@ final class UpstreamSessions {
     /// A stream for one request.
     func stream() -> EventLoopFuture<any Channel> {
         sessions.removeAll { $0.isClosing }
-        if let session = sessions.first(where: \.hasRoom) { return session.open { MonotonicTime.now.nanoseconds } }
+        if let session = sessions.first(where: \.hasRoom) {
+            // One that came when it was too late ends with whoever waited for it.
+            defer { if isRetired { retire() } }
+            return session.open { MonotonicTime.now.nanoseconds }
+        }
         let bound = NIOLoopBound(self, eventLoop: loop)
         return (opening ?? openSession()).flatMap { bound.value.stream() }
     }
@@ -39,14 +47,17 @@ final class UpstreamSessions {
     private func begin(on channel: any Channel) -> EventLoopFuture<Void> {
         do {
             let (session, ready) = try UpstreamSession.make(
-                on: channel, scheme: scheme, now: MonotonicTime.now.nanoseconds)
+                on: channel, scheme: scheme, streams: streamsEach, now: MonotonicTime.now.nanoseconds)
             let limit = loop.scheduleTask(in: .nanoseconds(timeout.wholeNanoseconds)) { channel.close(promise: nil) }
             let bound = NIOLoopBound(self, eventLoop: loop)
             let added = NIOLoopBound(session, eventLoop: loop)
             return ready.flatMapThrowing {
                 guard added.value.hasRoom else { throw ChannelError.eof }
                 bound.value.sessions.append(added.value)
-            }.always { _ in limit.cancel() }
+            }.always { result in
+                limit.cancel()
+                if case .failure = result { channel.close(promise: nil) }
+            }
         } catch {
             channel.close(promise: nil)
             return loop.makeFailedFuture(error)
@@ -62,6 +73,7 @@ final class UpstreamSessions {
 
     /// Each ends with its last request.
     func retire() {
+        isRetired = true
         for session in sessions { session.retire() }
         sessions = []
     }

@@ -16,9 +16,6 @@ final class UpstreamStream: ChannelDuplexHandler {
     /// The server has not looked at the request, and another attempt is safe (RFC 9113 8.7).
     struct Refused {}
 
-    // It reads what the gateway has written, which is longer than what came in.
-    private static let limits = HeadLimits(bytes: 131_072, fields: 1024, target: 65_536)
-
     private let scheme: String
     // The request.
     private var outbound = ByteBuffer()
@@ -51,7 +48,7 @@ final class UpstreamStream: ChannelDuplexHandler {
         var failure: CodecError?
         let length = outbound.withUnsafeMutableReadableBytes { bytes -> Int? in
             do throws(CodecError) {
-                return try head.read(bytes, with: &reader, limits: UpstreamStream.limits)
+                return try head.read(bytes, with: &reader, limits: .written)
             } catch {
                 failure = error
                 return nil
@@ -60,6 +57,7 @@ final class UpstreamStream: ChannelDuplexHandler {
         if let failure { throw failure }
         guard let length else { return }
         let headers = outbound.withUnsafeReadableBytes { self.headers($0) }
+        guard HTTP2Fields.fitFrame(headers) else { throw .headTooLarge }
         outbound.moveReaderIndex(forwardBy: length)
         let body = BodyFrames(head.framing)
         self.body = body

@@ -149,6 +149,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         close()
         self.context = nil
         isWritable = false
+        // Where HTTP/2 was noticed just now, those that speak it are behind.
+        context.fireChannelInactive()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -423,10 +425,13 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func nextRequest() {
-        phase = .head
-        if worker.isDraining, inbound.readableBytes == 0 {
-            lingerAndClose()
-            return
+        if isStream {
+            // It has one request: what else comes in it is none (RFC 9113 8.1).
+            phase = .lingering
+            inbound = ByteBuffer()
+        } else {
+            phase = .head
+            if worker.isDraining, inbound.readableBytes == 0 { return lingerAndClose() }
         }
         worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.idleTimeout))
         read()
@@ -462,11 +467,15 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         guard let context, phase != .lingering, phase != .closed else { return }
         phase = .lingering
         inbound = ByteBuffer()
-        worker.schedule(timer, at: .now + ClientConnection.lingerTime)
-        let loop = NIOLoopBound(context, eventLoop: context.eventLoop)
+        // One who does not read it is let go all the same.
+        worker.schedule(timer, at: .now.advanced(byNanoseconds: worker.snapshot.idleTimeout))
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let inputClosed = inputClosed
         context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
-            loop.value.close(mode: inputClosed ? .all : .output, promise: nil)
+            let (client, context) = bound.value
+            context.close(mode: inputClosed ? .all : .output, promise: nil)
+            guard client.phase == .lingering else { return }
+            client.worker.schedule(client.timer, at: .now + ClientConnection.lingerTime)
         }
         read()
     }

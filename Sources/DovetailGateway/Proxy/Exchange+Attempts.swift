@@ -8,6 +8,8 @@ enum AttemptFailure {
     case unreachable
     /// The server says that it has not looked at the request (RFC 9113 8.7).
     case refused
+    /// The request's fields are more than the protocol of the upstream carries: nothing was sent, and it is not the server's fault.
+    case tooLong
     /// A pooled connection ended before a byte of the answer: most likely the server had closed it.
     case stale
     /// The connection ended before the answer's head was whole.
@@ -35,6 +37,7 @@ extension Exchange {
         worker.compose()
         writeRequestHead(into: &worker.scratch, serverName: connection.authority, now: .now)
         connection.write(worker.takeComposed())
+        guard case .upstream(let current) = responder, current === connection else { return }
         if let replay, replay.readableBytes > 0 { writeRequestBody(replay, to: connection) }
         if bodyEnded {
             endRequest(on: connection)
@@ -85,6 +88,14 @@ extension Exchange {
     func attemptFailed(_ failure: AttemptFailure, pool: UpstreamPool, server: Int) {
         guard !isOver, status == 0 else { return fail() }
         responder = .none
+        if case .tooLong = failure {
+            permit = nil
+            return reject(
+                .malformed,
+                Problem(
+                    "head-too-large", status: 431, detail: "the header section is more than goes into a frame of HTTP/2"
+                ))
+        }
         failedServer = server
         worker.counters.upstreamErrors[pool.upstream.name, default: 0] += 1
         if case .unreachable = failure { report(.connectFailure) }
@@ -111,7 +122,7 @@ extension Exchange {
                 Problem("answer-lost", status: 502, detail: "the service ended the connection without an answer"))
         case .invalid:
             reject(.upstream, Problem("invalid-answer", status: 502, detail: "the service's answer is not valid HTTP"))
-        case .status: break
+        case .status, .tooLong: break
         }
     }
 
@@ -145,7 +156,7 @@ extension Exchange {
         let name = pool.upstream.name
         let error: any Error
         switch failure {
-        case .invalid: return nil
+        case .invalid, .tooLong: return nil
         case .unreachable, .refused:
             error = CallError(.unreachable, callee: name, message: "no connection", wasSent: false)
         case .stale where isIdempotent && !usedFreeRetry:

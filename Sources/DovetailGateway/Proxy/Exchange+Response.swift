@@ -37,8 +37,8 @@ extension Exchange {
         guard head.minorVersion >= 1, response.status != 100, !isCopy else { return }
         worker.compose()
         writeInterimHead(response, fields: fields, bytes: bytes, into: &worker.scratch)
+        // It goes out when what came with it has been read: who flushes may be told to read on, in the middle of a head.
         commitResponse()
-        client.flush()
     }
 
     private func clientFraming(_ framing: BodyFraming) -> BodyFraming {

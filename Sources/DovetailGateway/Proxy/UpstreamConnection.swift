@@ -31,6 +31,8 @@ final class UpstreamConnection: ChannelInboundHandler {
     private let isStream: Bool
     /// Whether the server has said that it did not look at the request.
     private var isRefused = false
+    /// Whether the request's fields are more than can be sent.
+    private var isTooLong = false
     /// Whether the connection has become a WebSocket's.
     private var isTunnel = false
     /// Whether the present request has gone out whole.
@@ -138,6 +140,7 @@ final class UpstreamConnection: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         brokeOff = true
+        if let error = error as? CodecError, error.status == CodecError.headTooLarge.status { isTooLong = true }
         context.close(promise: nil)
     }
 
@@ -153,7 +156,7 @@ final class UpstreamConnection: ChannelInboundHandler {
             exchange.responseEnd()
             exchange.finish()
         } else {
-            fail(exchange, isRefused ? .refused : answerHasBegun || !hasServed ? .lost : .stale)
+            fail(exchange, isTooLong ? .tooLong : isRefused ? .refused : answerHasBegun || !hasServed ? .lost : .stale)
         }
     }
 

@@ -211,7 +211,9 @@ final class UpstreamPool {
             return
         }
         connection.read()
-        if servers[index].sessions != nil, !sweep.isScheduled { worker.schedule(sweep, at: .now + .seconds(1)) }
+        if servers[index].sessions != nil, !isRetired, !sweep.isScheduled {
+            worker.schedule(sweep, at: .now + .seconds(1))
+        }
         if exchange.ticket == ticket {
             connection.serve(exchange)
         } else {

@@ -112,7 +112,7 @@ public final class Gateway: Service {
                 try ClientPipeline.begin(channel, worker.value, certificates)
             }
         }
-        let checks = HealthChecks(shared: shared, group: group, logger: logger)
+        let checks = HealthChecks(shared: shared, logger: logger)
         checks.apply(configuration)
         let names = NameResolution(resolve: resolve, logger: logger) { [weak self] name, addresses in
             await self?.learn(addresses, of: name)

@@ -39,8 +39,6 @@ final class AnswerBudget {
 /// So it goes through the same validation, routing and filters as any other, and is answered by handlers in this process and by upstreams alike. It lives
 /// on its worker's loop.
 final class Subrequest {
-    private static let limits = HeadLimits(bytes: 61_440, fields: 512, target: 8192)
-
     private let channel: SubrequestChannel
     private let method: Method
     private let budget: AnswerBudget
@@ -111,7 +109,7 @@ final class Subrequest {
         var failure: CodecError?
         let length = inbound.withUnsafeReadableBytes { bytes -> Int? in
             do throws(CodecError) {
-                return try head.read(bytes, with: &reader, limits: Subrequest.limits, method: method)
+                return try head.read(bytes, with: &reader, limits: .written, method: method)
             } catch {
                 failure = error
                 return nil

@@ -10,18 +10,22 @@ final class HTTP2Backend: Sendable {
     let requests = Recorded<HPACKHeaders>()
     /// Streams that a client has reset, or connections that went under them.
     let resets = Recorded<Void>()
-    /// Connections that were made.
+    /// Connections that were made, and those that have ended.
     let connections = Recorded<Void>()
+    let ended = Recorded<Void>()
     private let channel: any Channel
 
+    /// - Parameter gate: Opens when it begins to speak.
     init(
-        maximumStreams: Int = 100, _ act: @escaping @Sendable (HPACKHeaders) -> [HTTP2Frame.FramePayload]
+        maximumStreams: Int = 100, after gate: Gate? = nil,
+        _ act: @escaping @Sendable (HPACKHeaders) -> [HTTP2Frame.FramePayload]
     ) async throws {
-        let (requests, resets, connections) = (requests, resets, connections)
+        let (requests, resets, connections, ended) = (requests, resets, connections, ended)
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    connections.append(())
+                connections.append(())
+                channel.closeFuture.whenComplete { _ in ended.append(()) }
+                return channel.eventLoop.makeFutureWithTask { await gate?.wait() }.flatMapThrowing {
                     var connection = NIOHTTP2Handler.ConnectionConfiguration()
                     connection.initialSettings = [.init(parameter: .maxConcurrentStreams, value: maximumStreams)]
                     _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
@@ -76,10 +80,11 @@ final class HTTP2Client: Sendable {
     let received = Recorded<HTTP2Frame.FramePayload>()
     let ended = Gate()
     private let connection: any Channel
+    private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
     private let stream: any Channel
 
-    init(port: Int) async throws {
-        let (received, ended) = (received, ended)
+    /// - Parameter reads: Whether it reads at once; a slow client waits for ``startReading()``.
+    convenience init(port: Int, reads: Bool = true) async throws {
         let (connection, multiplexer) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connect(host: "127.0.0.1", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -89,14 +94,31 @@ final class HTTP2Client: Sendable {
                     return (channel, multiplexer)
                 }
             }
-        self.connection = connection
         // What a client may ask for is known once the server's settings are there.
         try await Task.sleep(for: .milliseconds(50))
+        try await self.init(connection, multiplexer, reads: reads)
+    }
+
+    /// Another stream of the same connection.
+    func sibling() async throws -> HTTP2Client { try await HTTP2Client(connection, multiplexer, reads: true) }
+
+    private init(
+        _ connection: any Channel, _ multiplexer: NIOHTTP2Handler.StreamMultiplexer, reads: Bool
+    ) async throws {
+        self.connection = connection
+        self.multiplexer = multiplexer
+        let (received, ended) = (received, ended)
         stream = try await multiplexer.createStreamChannel { stream in
             stream.eventLoop.makeCompletedFuture {
+                try stream.syncOptions?.setOption(.autoRead, value: reads)
                 try stream.pipeline.syncOperations.addHandler(FrameRecorder(received, ended))
             }
         }.get()
+    }
+
+    func startReading() async throws {
+        try await stream.setOption(.autoRead, value: true).get()
+        stream.read()
     }
 
     func send(_ payload: HTTP2Frame.FramePayload) async throws { try await stream.writeAndFlush(payload) }
