@@ -3,6 +3,7 @@ import DovetailContracts
 import DovetailEvents
 import DovetailModules
 import DovetailObservability
+import DovetailSagas
 import Foundation
 import Testing
 
@@ -79,6 +80,11 @@ private struct NotesAPI: Contract {
         #expect(broken[#"complete{projection="parking"}"#] == 0)
         #expect(broken[#"parked_events{projection="strict"}"#] == 0)
         #expect(broken[#"complete{projection="strict"}"#] == 0)
+        let views = try await node.status(SagaJournal(log: node.store.log)).views
+        #expect(views.map(\.projection) == ["parking", "strict"])
+        #expect(views.map(\.parked) == [2, 0])
+        #expect(views[0].blocked == nil)
+        #expect(views[1].blocked?.hasPrefix("note.noted at 2: ") == true, "\(views)")
         // A build beside the active one has figures of its own.
         try await node.runtimes[0].readModel.rebuild("parking")
         let rebuilt = try await eventually { $0[#"parked_events{projection="parking#2"}"#] == 2 }

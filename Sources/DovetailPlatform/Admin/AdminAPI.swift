@@ -145,7 +145,7 @@ public struct AdminAPI: Contract {
             public var projection: String
             /// Every event up to this number has had its effect.
             public var scanned: Int64
-            /// How many events were put aside because they cannot be decoded.
+            /// How many events were put aside because they cannot be decoded; nil while that cannot be read.
             public var parked: Int?
             /// Why it does not get further, where it does not.
             public var blocked: String?

@@ -54,13 +54,23 @@ func toldResult<Value>(_ action: () async throws -> Value) async throws -> Value
 }
 
 extension Node {
-    fileprivate func status(_ journal: SagaJournal) async throws -> AdminAPI.Status {
+    /// How the node is.
+    func status(_ journal: SagaJournal) async throws -> AdminAPI.Status {
         let log = store.log
         let sagas = try await journal.counts()
         let subscriptions = try await bus.subscriptions()
         var views: [AdminAPI.Status.View] = []
         for runtime in runtimes {
-            views += try await runtime.readModel.builds().filter(\.isFollowed).map { build in
+            guard let builds = try? await runtime.readModel.builds() else {
+                // While its database cannot be read, what is in memory is told.
+                views += runtime.readModel.status.map { projection, status in
+                    .init(
+                        module: runtime.module, projection: projection, scanned: status.scanned, parked: nil,
+                        blocked: status.blocked.map { "\($0.type) at \($0.position.number): \($0.error)" })
+                }
+                continue
+            }
+            views += builds.filter(\.isFollowed).map { build in
                 .init(
                     module: runtime.module, projection: build.label, scanned: build.scanned, parked: build.parked,
                     blocked: build.blocked.map { "\($0.type) at \($0.position): \($0.error)" })
