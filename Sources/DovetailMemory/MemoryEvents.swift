@@ -78,7 +78,9 @@ final class MemoryEvents {
             if deletions[name] == nil { deletions[name] = .some(before) }
             streams[name, default: Stream()].deletedAt = change == .delete ? before ?? time : nil
         }
-        return outcome(at: place(head), appends, wasDuplicate: false)
+        var appended = outcome(at: place(head), appends, wasDuplicate: false)
+        appended.time = time
+        return appended
     }
 
     /// The state as it is now; what is deleted or restored from here on can be taken back.
