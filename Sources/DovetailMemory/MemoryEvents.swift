@@ -104,7 +104,9 @@ final class MemoryEvents {
             streams[name, default: Stream()].ended.change(change, at: time)
             if change == .tombstone, before.tombstonedAt == nil { leaving.insert(name) }
         }
-        return outcome(at: place(head), appends, wasDuplicate: false)
+        var appended = outcome(at: place(head), appends, wasDuplicate: false)
+        appended.time = time
+        return appended
     }
 
     /// The state as it is now; what is deleted or restored from here on can be taken back.

@@ -254,6 +254,11 @@ import Testing
         var condition: LogCondition { log.condition }
         var head: Int64 { log.head }
 
+        func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<
+            Appended
+        > {
+            try log.enqueue(append, as: module, with: effect)
+        }
         func enqueue(_ appends: [Append]) throws -> Ticket<Appended> { try log.enqueue(appends) }
 
         func publish(_ events: [EventDraft]) async throws -> Appended {

@@ -32,6 +32,9 @@ final class FailingLog: EventLog {
         }
     }
 
+    func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<Appended> {
+        try base.enqueue(append, as: module, with: effect)
+    }
     func enqueue(_ appends: [Append]) throws -> Ticket<Appended> {
         let waiting = held.withLock { held -> Ticket<Appended>? in
             guard held != nil else { return nil }

@@ -575,6 +575,9 @@ private final class FlakyLog: EventLog {
     var durability: Durability { base.durability }
     var condition: LogCondition { base.condition }
     var head: Int64 { base.head }
+    func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<Appended> {
+        try base.enqueue(append, as: module, with: effect)
+    }
     func enqueue(_ appends: [Append]) throws -> Ticket<Appended> { try base.enqueue(appends) }
     func events(after number: Int64, types: Set<String>?, limit: Int) async throws -> EventPage {
         try await base.events(after: number, types: types, limit: limit)

@@ -24,6 +24,11 @@ public protocol EventLog: Database {
     /// where it was expected. Events whose ids are all there already are a duplicate: success, nothing changed, the original positions.
     func enqueue(_ appends: [Append]) throws -> Ticket<Appended>
 
+    /// Hands one append to the writer with what else is to be done in its transaction, as `module`'s: nothing of either happens if that throws, and the ticket fails with what it throws.
+    ///
+    /// In order with other calls of `enqueue`. A duplicate has no effect again.
+    func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<Appended>
+
     /// Events with numbers above `number`, in order, at most `limit` and about ``EventPage/maximumBytes``; of the given types only, if any are given.
     ///
     /// The page says how far it looked, so that a reader of few types moves on past the rest. Never shows an event that is not durable.

@@ -61,7 +61,7 @@ extension Node {
         let subscriptions = try await bus.subscriptions()
         var views: [AdminAPI.Status.View] = []
         for runtime in runtimes {
-            guard let builds = try? await runtime.readModel.builds() else {
+            guard let builds = try? await runtime.builds() else {
                 // While its database cannot be read, what is in memory is told.
                 views += runtime.readModel.status.map { projection, status in
                     .init(

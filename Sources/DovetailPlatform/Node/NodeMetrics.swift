@@ -130,7 +130,7 @@ extension Node {
             var builds: [(module: String, build: ProjectionBuild)] = []
             for runtime in runtimes {
                 // While a database cannot be read there are no figures of it.
-                let found = (try? await runtime.readModel.builds()) ?? []
+                let found = (try? await runtime.builds()) ?? []
                 builds += found.map { (runtime.module, $0) }
             }
             func family(_ name: String, _ help: String, _ value: (ProjectionBuild) -> Double) -> PrometheusFamily {

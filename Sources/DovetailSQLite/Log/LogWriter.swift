@@ -158,8 +158,10 @@ final class LogWriter {
                 if let version = try write(append, at: now) { versions.append(version) }
             }
             lastTime = now
-            return Appended(
+            var appended = Appended(
                 position: place(position), streamVersions: versions, wasDuplicate: false, durability: durability)
+            appended.time = Date(timeIntervalSince1970: Double(now) / 1e6)
+            return appended
         } catch let failure as SQLiteFailure {
             throw failure
         } catch {

@@ -58,6 +58,14 @@ final class SQLiteLog: EventLog {
         return request.ticket
     }
 
+    func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<Appended> {
+        let work = Work(
+            module, role: .module, context: CallContext.current,
+            body: PersonalData.carried { try append.make(with: effect, in: $0) })
+        try database.writer.mailbox.put(.closure(work))
+        return work.ticket
+    }
+
     func events(after number: Int64, types: Set<String>?, limit: Int) async throws -> EventPage {
         let head = head
         return try await database.readers.read {
