@@ -14,8 +14,7 @@ public struct SealedText: Sendable, Hashable {
     /// Nonce, cipher text and tag.
     public let bytes: [UInt8]
 
-    /// What each begins with.
-    package static let prefix = "dvp1."
+    static let prefix = "dvp1."
 
     /// A sealed value; `seal` makes the bytes of what they have to be authenticated with.
     public init(of subject: String, key: UniqueID, seal: (_ header: [UInt8]) throws -> [UInt8]) rethrows {

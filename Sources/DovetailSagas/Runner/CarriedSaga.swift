@@ -83,8 +83,10 @@ struct CarriedSaga<State: Wire> {
         if let change = accepted, var changed = state {
             do {
                 try change(&changed)
-                before.state = String(decoding: try JSON.encode(changed), as: UTF8.self)
-                state = before.state.contains(SealedText.prefix) ? try read(before.state) : changed
+                let encoded = try JSON.encode(changed)
+                before.state = String(decoding: encoded, as: UTF8.self)
+                // What was sealed just now stays as it is sealed, whoever is forgotten later.
+                state = SealedText.found(in: encoded).isEmpty ? changed : try JSON.decode(State.self, from: encoded)
             } catch {
                 // What it has done it has done, though nothing can be kept of it.
                 for index in before.progress.tasks.indices where before.progress.tasks[index].step == result.task.step {
