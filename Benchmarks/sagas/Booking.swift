@@ -5,7 +5,7 @@ import DovetailEvents
 import DovetailSQLite
 import DovetailSagas
 
-/// The saga of all cases: three steps with results and undos, which call nobody.
+/// The saga of all cases: three steps with results and undos, which call nobody. In some it takes a lock first, and has it to its end.
 struct Booking: Wire {
     struct Requested: Wire { var id: String, customer: String }
 
@@ -16,19 +16,42 @@ struct Booking: Wire {
     var hotel: String?
     var receipt: Int?
 
-    static let saga = Saga("booking", startedBy: requested) { Booking(request: $0) }
-        .step("book flight", into: \.flight) {
-            "flight of \($0.request.id)"
-        } undo: { _ in
+    /// How sagas are kept apart.
+    enum Locks {
+        /// Not at all.
+        case none
+        /// By one lock each, out of so many.
+        case shared(Int)
+        /// By one lock each, which nobody else wants.
+        case own
+
+        func key(_ id: String) -> String {
+            if case .shared(let count) = self { return String((Int(id) ?? 0) % count) }
+            return id
         }
-        .step("book hotel", into: \.hotel) {
-            "hotel of \($0.request.id)"
-        } undo: { _ in
+    }
+
+    static func saga(_ locks: Locks) -> Saga<Booking> {
+        var saga = Saga("booking", startedBy: requested) { Booking(request: $0) }
+        switch locks {
+        case .none: break
+        case .shared, .own: saga = saga.lock("seat", resource: "seat", key: { locks.key($0.request.id) })
         }
-        .step("charge", into: \.receipt) {
-            $0.request.id.count
-        } undo: { _ in
-        }
+        return
+            saga
+            .step("book flight", into: \.flight) {
+                "flight of \($0.request.id)"
+            } undo: { _ in
+            }
+            .step("book hotel", into: \.hotel) {
+                "hotel of \($0.request.id)"
+            } undo: { _ in
+            }
+            .step("charge", into: \.receipt) {
+                $0.request.id.count
+            } undo: { _ in
+            }
+    }
 
     static func draft(_ number: Int) throws -> EventDraft {
         try EventDraft(
@@ -39,15 +62,17 @@ struct Booking: Wire {
 /// A store with the saga running on it.
 struct Node {
     let store: SQLiteStore
+    let saga: Saga<Booking>
 
-    init(_ folder: String) async throws {
+    init(_ folder: String, locks: Booking.Locks = .none) async throws {
+        saga = Booking.saga(locks)
         store = try SQLiteStore.open(folder + "/log.db", options: .init(durability: .disk))
         try await SagaJournal(log: store.log).prepare()
     }
 
     /// Runs the saga as long as `body` does.
     func running<Value>(_ body: () async throws -> Value) async throws -> Value {
-        let runner = Booking.saga.runner(
+        let runner = saga.runner(
             log: store.log, commands: CommandExecutor(log: store.log), source: "bench", wakeUps: SagaWakeUps())
         let task = Task { try await runner.run() }
         defer { task.cancel() }

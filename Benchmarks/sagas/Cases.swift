@@ -4,15 +4,19 @@ import DovetailEvents
 import DovetailSagas
 import Synchronization
 
-/// 64 customers who each ask for a booking, wait until its saga is completed, and ask for the next.
+/// 64 customers who each ask for a booking, wait until its saga is completed, and ask for the next; with locks, where they are to contend for something.
 struct Starting {
     private static let customers = 64
     let options: Options
+    let locks: Booking.Locks
 
-    init(_ options: Options) { self.options = options }
+    init(_ options: Options, locks: Booking.Locks = .none) {
+        self.options = options
+        self.locks = locks
+    }
 
     func run() async throws {
-        let node = try await Node(options.folder)
+        let node = try await Node(options.folder, locks: locks)
         let log = node.store.log
         let ends = Ends()
         try await node.running {

@@ -14,6 +14,8 @@ struct SagasBench {
             let options = try Options(CommandLine.arguments)
             switch options.name {
             case "saga-3-steps": try await Starting(options).run()
+            case "saga-locks": try await Starting(options, locks: .shared(8)).run()
+            case "saga-locks-own": try await Starting(options, locks: .own).run()
             case "saga-3-steps-backlog": try await Backlog(options).run()
             default: throw UsageError(reason: "there is no case \(options.name)")
             }

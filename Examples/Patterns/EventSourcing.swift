@@ -7,20 +7,24 @@ struct AccountsAPI: Contract {
     let deposit = Endpoint.post("/accounts/{account}/deposits", Move.self, returns: Receipt.self).idempotent()
     let withdraw = Endpoint.post("/accounts/{account}/withdrawals", Move.self, returns: Receipt.self)
         .idempotent().fails(overdrawn)
+    let call = Endpoint.put("/accounts/{account}/name", Name.self, returns: Receipt.self).idempotent().fails(nameTaken)
     let balance = Endpoint.get("/accounts/{account}", ByAccount.self, returns: Balance.self)
     let watch = Endpoint.get("/accounts/{account}/changes", ByAccount.self, streams: Balance.self)
 
     let moved = Event("account.moved", MovedV1.self, key: \.account)
         .upcast(to: MovedV2.self, key: \.account) { MovedV2(account: $0.account, cents: $0.euros * 100) }
         .upcast(to: Moved.self, key: \.account) { Moved(account: $0.account, cents: $0.cents, currency: "EUR") }
+    let named = Event("account.named", Name.self, key: \.account)
     let carried = Event("account.carried", Carried.self, key: \.account)
 
+    static let nameTaken = Problem("account-name-taken", status: 409)
     static let overdrawn = Problem("account-overdrawn", status: 409)
 
     struct Move: Wire, Constrained {
         var account: String, cents: Int
         static let constraints: Constraints = ["cents": .range(1...100_000_000)]
     }
+    struct Name: Wire { var account: String, name: String }
     struct Receipt: Wire { var version: Int64 }
     struct ByAccount: Wire { var account: String, at: Date? }
     struct Balance: Wire, Equatable { var account: String, cents: Int }
@@ -28,17 +32,19 @@ struct AccountsAPI: Contract {
     struct MovedV1: Wire { var account: String, euros: Int }
     struct MovedV2: Wire { var account: String, cents: Int }
     struct Moved: Wire { var account: String, cents: Int, currency: String }
-    struct Carried: Wire { var account: String, cents: Int }
+    struct Carried: Wire { var account: String, cents: Int, name: String? }
 }
 
 /// The decisions. Pure: a test needs no platform.
 struct MoneyAccount: Wire, Equatable {
     var cents = 0
+    var name: String?
 
     static let events = AccountsAPI()
     static let aggregate = Aggregate("account", MoneyAccount())
         .apply(events.moved) { account, moved in account.cents += moved.cents }
-        .restart(on: events.carried) { carried in MoneyAccount(cents: carried.cents) }
+        .apply(events.named) { account, named in account.name = named.name }
+        .restart(on: events.carried) { carried in MoneyAccount(cents: carried.cents, name: carried.name) }
         .snapshots(.every(100))
 
     func move(_ cents: Int, of account: String) throws -> [NewEvent] {
@@ -47,7 +53,9 @@ struct MoneyAccount: Wire, Equatable {
     }
 
     /// Closes the books: one event that stands for all before it.
-    func carry(_ account: String) -> [NewEvent] { [Self.events.carried(.init(account: account, cents: cents))] }
+    func carry(_ account: String) -> [NewEvent] {
+        [Self.events.carried(.init(account: account, cents: cents, name: name))]
+    }
 }
 
 /// The read model as it was: kept up to date while the new one is built, and for the way back.
@@ -76,10 +84,22 @@ let balances = Projection(
 }
 .replacing(balancesV1)
 
+/// Who has which name: kept in the transaction of the events, so that of two accounts that want one at the same time one is refused.
+let names = Projection(
+    "names", version: 1, tables: "CREATE TABLE names (name TEXT PRIMARY KEY, account TEXT NOT NULL UNIQUE)"
+)
+.on(MoneyAccount.events.named) { named, tables in
+    try tables.execute("DELETE FROM names WHERE account = \(named.account)")
+    let isFree = try tables.execute(
+        "INSERT INTO names (name, account) VALUES (\(named.name), \(named.account)) ON CONFLICT DO NOTHING")
+    guard isFree == 1 else { throw AccountsAPI.nameTaken("'\(named.name)' is another account's") }
+}
+
 /// Commands decide on the aggregate, queries read the view or the past.
 let accounts = Module("accounts", provides: AccountsAPI()) { accounts in
     accounts.decides(on: MoneyAccount.aggregate)
     accounts.project(balances)
+    accounts.project(names, with: MoneyAccount.aggregate)
 
     accounts.handle(\.deposit) { move, context in
         let outcome = try await context.execute(MoneyAccount.aggregate, move.account) {
@@ -90,6 +110,12 @@ let accounts = Module("accounts", provides: AccountsAPI()) { accounts in
     accounts.handle(\.withdraw) { move, context in
         let outcome = try await context.execute(MoneyAccount.aggregate, move.account) {
             try $0.move(-move.cents, of: move.account)
+        }
+        return .init(version: outcome.version)
+    }
+    accounts.handle(\.call) { name, context in
+        let outcome = try await context.execute(MoneyAccount.aggregate, name.account) { _ in
+            [MoneyAccount.events.named(name)]
         }
         return .init(version: outcome.version)
     }
@@ -121,7 +147,12 @@ func closeBooks(of account: String, on log: any EventLog, _ commands: CommandExe
     try await log.truncate(MoneyAccount.aggregate.stream(account), through: outcome.version - 1)
 }
 
-/// Closes an account for good: its events stay, and no more are taken.
+/// Closes an account: its events stay, and no more are taken.
 func close(_ account: String, on log: any EventLog) async throws {
     try await log.delete(MoneyAccount.aggregate.stream(account))
+}
+
+/// Deletes an account for good: there is no way back, and its events go.
+func delete(_ account: String, _ commands: CommandExecutor) async throws {
+    try await commands.tombstone(MoneyAccount.aggregate, account)
 }

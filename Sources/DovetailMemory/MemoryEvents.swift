@@ -9,9 +9,23 @@ final class MemoryEvents {
         var indices: [Int] = []
         /// How many were truncated.
         var truncated: Int64 = 0
-        var deletedAt: Date?
+        var ended = Ended()
 
         var version: Int64 { truncated + Int64(indices.count) }
+    }
+
+    /// When a stream was deleted, and when for good.
+    private struct Ended {
+        var deletedAt: Date?
+        var tombstonedAt: Date?
+
+        mutating func change(_ change: StreamChange, at time: Date) {
+            switch change {
+            case .delete: deletedAt = deletedAt ?? time
+            case .restore: deletedAt = nil
+            case .tombstone: (deletedAt, tombstonedAt) = (deletedAt ?? time, tombstonedAt ?? time)
+            }
+        }
     }
 
     /// A state to return to.
@@ -27,7 +41,9 @@ final class MemoryEvents {
     private var lastTime = Date.distantPast
     private var truncated: [UniqueID: TruncatedEvent] = [:]
     /// When streams that were deleted or restored since the last mark had been deleted before.
-    private var deletions: [String: Date?] = [:]
+    private var deletions: [String: Ended] = [:]
+    /// Streams that were deleted for good and of which something is left.
+    private var leaving: Set<String> = []
 
     init(_ identity: (log: UniqueID, epoch: Int)) {
         self.identity = identity
@@ -43,19 +59,29 @@ final class MemoryEvents {
             return outcome(at: place(Int64(last) + 1), appends, wasDuplicate: true)
         }
         var versions: [String: Int64] = [:]
+        var ends: [String: Ended] = [:]
+        let time = max(Date(), lastTime)
         for append in appends {
             guard let name = append.stream else { continue }
             let version = versions[name] ?? version(of: name)
+            var ended = ends[name] ?? streams[name]?.ended ?? Ended()
+            if let tombstonedAt = ended.tombstonedAt {
+                // Whatever version is expected: there is none any more at which it could go on.
+                if append.events.isEmpty, append.change == .tombstone || append.change == .delete { continue }
+                throw LogError.streamTombstoned(name, at: tombstonedAt)
+            }
             if case .exactly(let expected) = append.expected, expected != version {
                 throw LogError(
                     .versionConflict, name,
                     "it is at version \(version), not at \(expected) as expected; load it again and decide anew")
             }
-            if let deletedAt = streams[name]?.deletedAt, append.change != .restore,
-                !(append.events.isEmpty && append.change == .delete)
+            if let deletedAt = ended.deletedAt, append.change != .restore,
+                !append.events.isEmpty || append.change == nil
             {
                 throw LogError.streamDeleted(name, at: deletedAt)
             }
+            if let change = append.change { ended.change(change, at: time) }
+            ends[name] = ended
             versions[name] = version + Int64(append.events.count)
         }
         guard known.isEmpty, Set(drafts.map(\.id)).count == drafts.count else {
@@ -64,7 +90,6 @@ final class MemoryEvents {
                 "some of its event ids are in the log already, or twice in it, and others are not; give new events new ids"
             )
         }
-        let time = max(Date(), lastTime)
         lastTime = time
         for append in appends {
             for draft in append.events {
@@ -74,11 +99,14 @@ final class MemoryEvents {
                 events.append(StoredEvent(position: place(head + 1), stream: stream, time: time, draft: draft))
             }
             guard let name = append.stream, let change = append.change else { continue }
-            let before = streams[name]?.deletedAt
-            if deletions[name] == nil { deletions[name] = .some(before) }
-            streams[name, default: Stream()].deletedAt = change == .delete ? before ?? time : nil
+            let before = streams[name]?.ended ?? Ended()
+            if deletions[name] == nil { deletions[name] = before }
+            streams[name, default: Stream()].ended.change(change, at: time)
+            if change == .tombstone, before.tombstonedAt == nil { leaving.insert(name) }
         }
-        return outcome(at: place(head), appends, wasDuplicate: false)
+        var appended = outcome(at: place(head), appends, wasDuplicate: false)
+        appended.time = time
+        return appended
     }
 
     /// The state as it is now; what is deleted or restored from here on can be taken back.
@@ -94,7 +122,10 @@ final class MemoryEvents {
             indices[event.id] = nil
             if let stream = event.stream { streams[stream.name]?.indices.removeLast() }
         }
-        for (name, before) in deletions { streams[name]?.deletedAt = before }
+        for (name, before) in deletions {
+            streams[name]?.ended = before
+            if before.tombstonedAt == nil { leaving.remove(name) }
+        }
         deletions = [:]
     }
 
@@ -120,9 +151,18 @@ final class MemoryEvents {
     }
 
     func status(ofStream name: String) -> StreamStatus? {
-        guard let stream = streams[name], stream.version > 0 || stream.deletedAt != nil else { return nil }
+        guard let stream = streams[name], stream.version > 0 || stream.ended.deletedAt != nil else { return nil }
         return StreamStatus(
-            name: name, version: stream.version, truncated: stream.truncated, deletedAt: stream.deletedAt)
+            name: name, version: stream.version, truncated: stream.truncated, deletedAt: stream.ended.deletedAt,
+            tombstonedAt: stream.ended.tombstonedAt)
+    }
+
+    func tombstones(after name: String, limit: Int) -> [StreamStatus] {
+        leaving.filter { $0 > name }.sorted().prefix(max(0, limit)).compactMap(status(ofStream:))
+    }
+
+    func emptied(_ name: String) {
+        if streams[name]?.indices.isEmpty ?? true { leaving.remove(name) }
     }
 
     func truncate(_ truncation: StreamTruncation) throws {

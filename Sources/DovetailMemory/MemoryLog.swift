@@ -46,6 +46,12 @@ final class MemoryLog: EventLog {
         return ticket
     }
 
+    func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<Appended> {
+        let ticket = Ticket<Appended>()
+        ticket.fulfil(Result { try run(module, as: .module) { try append.make(with: effect, in: $0) } })
+        return ticket
+    }
+
     func events(after number: Int64, types: Set<String>?, limit: Int) async throws -> EventPage {
         state.withLock { $0.events.page(after: number, types: types, limit: limit) }
     }
@@ -91,6 +97,14 @@ final class MemoryLog: EventLog {
         }
     }
 
+    func tombstones(after name: String, limit: Int) async throws -> [StreamStatus] {
+        state.withLock { $0.events.tombstones(after: name, limit: limit) }
+    }
+
+    func emptied(_ stream: String) async throws {
+        state.withLock { $0.events.emptied(stream) }
+    }
+
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
         let (kept, head) = state.withLock { $0.events.counts }
         var verification = LogVerification()
@@ -109,6 +123,12 @@ final class MemoryLog: EventLog {
         _ label: String, as role: TransactionRole, _ body: @escaping @Sendable (Transaction) throws -> Value
     ) async throws -> Value {
         try Task.checkCancellation()
+        return try run(label, as: role, body)
+    }
+
+    private func run<Value: Sendable>(
+        _ label: String, as role: TransactionRole, _ body: @Sendable (Transaction) throws -> Value
+    ) throws -> Value {
         let context = CallContext.current
         return try state.withLock { state in
             let mark = state.events.mark()

@@ -254,6 +254,11 @@ import Testing
         var condition: LogCondition { log.condition }
         var head: Int64 { log.head }
 
+        func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<
+            Appended
+        > {
+            try log.enqueue(append, as: module, with: effect)
+        }
         func enqueue(_ appends: [Append]) throws -> Ticket<Appended> { try log.enqueue(appends) }
 
         func publish(_ events: [EventDraft]) async throws -> Appended {
@@ -284,6 +289,10 @@ import Testing
             try await log.truncate(truncation, unless: hold)
         }
 
+        func tombstones(after name: String, limit: Int) async throws -> [StreamStatus] {
+            try await log.tombstones(after: name, limit: limit)
+        }
+        func emptied(_ stream: String) async throws { try await log.emptied(stream) }
         func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
             try await log.verify(progress: progress)
         }

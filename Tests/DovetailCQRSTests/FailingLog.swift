@@ -32,6 +32,9 @@ final class FailingLog: EventLog {
         }
     }
 
+    func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<Appended> {
+        try base.enqueue(append, as: module, with: effect)
+    }
     func enqueue(_ appends: [Append]) throws -> Ticket<Appended> {
         let waiting = held.withLock { held -> Ticket<Appended>? in
             guard held != nil else { return nil }
@@ -63,6 +66,10 @@ final class FailingLog: EventLog {
     func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws {
         try await base.truncate(truncation, unless: hold)
     }
+    func tombstones(after name: String, limit: Int) async throws -> [StreamStatus] {
+        try await base.tombstones(after: name, limit: limit)
+    }
+    func emptied(_ stream: String) async throws { try await base.emptied(stream) }
     func verify(progress: @escaping @Sendable (Int64) -> Void) async throws -> LogVerification {
         try await base.verify(progress: progress)
     }

@@ -225,6 +225,47 @@ private struct WideCounter: Wire {
         #expect(try await executor.state(Counter.aggregate, "a").0.sum == 1)
     }
 
+    @Test("A command on an instance that was deleted for good is refused with the reason, and its state is not shown")
+    func tombstoned() async throws {
+        let executor = CommandExecutor(log: log)
+        let first = try await executor.execute(Counter.aggregate, "a", key: "first", source: "t", context: nil) { _ in
+            [Counter.added(.init(id: "a", amount: 1))]
+        }
+        try await add(14, executor)
+        try await executor.compact(Counter.aggregate, "a")
+        try await add(5, executor)
+        let status = try await executor.tombstone(
+            Counter.aggregate, "a", holds: [RetentionHold(name: "the view", done: 17)])
+        #expect(status.truncated == 17 && status.version == 20)
+        let snapshots = SnapshotStore(log: log)
+        #expect(try await snapshots.record("counter-a") == nil)
+        // With events that somebody still needs, and without; with the state in memory, and without.
+        for executor in [executor, CommandExecutor(log: log), CommandExecutor(log: log)] {
+            for count in [0, 1] {
+                let error = await #expect(throws: LogError.self) {
+                    try await executor.execute(Counter.aggregate, "a", source: "t", context: nil) { _ in
+                        Array(repeating: Counter.added(.init(id: "a", amount: 1)), count: count)
+                    }
+                }
+                #expect(error?.code == .streamTombstoned, "\(String(describing: error))")
+            }
+            for moment in [AsOf.now, .version(19)] {
+                let error = await #expect(throws: LogError.self) {
+                    try await executor.state(Counter.aggregate, "a", asOf: moment)
+                }
+                #expect(error?.code == .streamTombstoned)
+            }
+            try await Retention(log: log, rules: []).runOnce()
+        }
+        let again = try await executor.execute(Counter.aggregate, "a", key: "first", source: "t", context: nil) { _ in
+            [Counter.added(.init(id: "a", amount: 1))]
+        }
+        #expect(again.wasDuplicate && again.position == first.position)
+        // One that was being taken meanwhile is not kept.
+        try await snapshots.save("counter-a", version: 20, fingerprint: "f", state: [1])
+        #expect(try await snapshots.record("counter-a") == nil)
+    }
+
     @Test("Snapshots over SQLite outlive a restart, and go back with the log's own transactions")
     func sqlite() async throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("dovetail-\(UUID())").path

@@ -1,5 +1,7 @@
 import DovetailContracts
 import DovetailCore
+import DovetailEvents
+import DovetailMemory
 import HTTPTypes
 import Testing
 
@@ -93,6 +95,22 @@ import Testing
         let forbidden = try await send(
             table, .post, "/v3/loans", loan, principal: Principal(subject: "ann", scopes: []))
         #expect(forbidden.status == 403 && forbidden.text.contains("loans:write"))
+    }
+
+    @Test("A command on an instance that was deleted is answered 410 with the reason")
+    func deleted() async throws {
+        let log = try MemoryStore().log
+        let table = try await lendingTable(log: log)
+        func count() async throws -> Answer { try await send(table, .put, "/v3/loans/a/count", #"{"days":1}"#) }
+        #expect(try await count().status == 200)
+        try await log.delete("count-a")
+        let deleted = try await count()
+        #expect(deleted.status == 410 && deleted.json["type"] == "deleted", "\(deleted.text)")
+        #expect(deleted.text.contains("count-a: it was deleted at 20"), "\(deleted.text)")
+        try await log.tombstone("count-a")
+        let gone = try await count()
+        #expect(gone.status == 410 && gone.json["type"] == "deleted", "\(gone.text)")
+        #expect(gone.text.contains("count-a: it is deleted for good since 20"), "\(gone.text)")
     }
 
     @Test(

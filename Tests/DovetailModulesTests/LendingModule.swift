@@ -83,9 +83,9 @@ let lending = Module("lending", provides: LendingAPI()) { module in
     }
 }
 
-/// A node's table with the module on a store in memory.
-func lendingTable(nodeToken: String? = nil) async throws -> EndpointTable {
-    let log = try MemoryStore().log
+/// A node's table with the module on a store in memory, or on a log that is given.
+func lendingTable(nodeToken: String? = nil, log given: (any EventLog)? = nil) async throws -> EndpointTable {
+    let log = try given ?? MemoryStore().log
     let runtime = ModuleRuntime(
         module: lending.name, parts: lending.parts, log: log, views: log, commands: CommandExecutor(log: log))
     try await runtime.prepare()

@@ -575,6 +575,9 @@ private final class FlakyLog: EventLog {
     var durability: Durability { base.durability }
     var condition: LogCondition { base.condition }
     var head: Int64 { base.head }
+    func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<Appended> {
+        try base.enqueue(append, as: module, with: effect)
+    }
     func enqueue(_ appends: [Append]) throws -> Ticket<Appended> { try base.enqueue(appends) }
     func events(after number: Int64, types: Set<String>?, limit: Int) async throws -> EventPage {
         try await base.events(after: number, types: types, limit: limit)
@@ -588,6 +591,10 @@ private final class FlakyLog: EventLog {
     func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws {
         try await base.truncate(truncation, unless: hold)
     }
+    func tombstones(after name: String, limit: Int) async throws -> [StreamStatus] {
+        try await base.tombstones(after: name, limit: limit)
+    }
+    func emptied(_ stream: String) async throws { try await base.emptied(stream) }
     func reclaim(
         _ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?
     ) async throws -> Reclaimed {

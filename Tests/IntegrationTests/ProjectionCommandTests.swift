@@ -89,9 +89,23 @@ extension IntegrationTests {
                 #expect(try await streams("delete", order).contains("takes no more events"))
                 #expect(try await streams("show", order).contains("deleted at 20"))
                 #expect(try await streams("restore", order).contains("takes events again"))
+                // What another node reads of the log it has done with when it asks for more.
+                var ended = try await streams("delete", order, "--for-good")
+                for _ in 0..<120 where ended.contains("still needed") {
+                    try await Task.sleep(for: .milliseconds(250))
+                    ended = try await streams("delete", order, "--for-good")
+                }
+                #expect(
+                    ended.contains("\(order): at version 2, truncated through 2, deleted for good since 20"), "\(ended)"
+                )
+                #expect(try await streams("show", order) == ended)
+                let back = try await streams("restore", order, status: 1)
+                #expect(back.contains("deleted for good since 20") && back.contains("cannot be restored"), "\(back)")
+                let record = try await shop.command("events", "tail", "--after", "0", "--no-follow")
+                #expect(record.output.contains("$operator.tombstoned  \(order)"), "\(record.all)")
                 let whole = try await shop.command("events", "verify")
                 #expect(whole.output.contains("the log is whole: "), "\(whole.all)")
-                #expect(whole.output.contains(" 1 reclaimed"), "\(whole.all)")
+                #expect(whole.output.contains(" 2 reclaimed"), "\(whole.all)")
             }
         }
     }

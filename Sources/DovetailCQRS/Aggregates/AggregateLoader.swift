@@ -27,9 +27,19 @@ struct AggregateLoader<State: Wire>: Sendable {
         var status: StreamStatus?
     }
 
-    /// The state of a stream. With `checking`, a stream without an event is looked at once more: whether it had some that were truncated.
+    /// The state of a stream. With `checking`, the stream is looked at once more: whether it had events that were truncated, or was deleted for good.
+    ///
+    /// Throws ``LogError`` `streamTombstoned` in place of what is missing of a stream that was deleted for good.
     func load(_ stream: String, asOf moment: AsOf = .now, checking: Bool) async throws -> LoadedAggregate<State> {
-        var beginning = try await begin(stream, moment, withSnapshot: aggregate.snapshots != nil)
+        do { return try await make(stream, asOf: moment, checking: checking) } catch let error as TruncatedStreamError {
+            guard let date = try await log.streamStatus(stream)?.tombstonedAt else { throw error }
+            throw LogError.streamTombstoned(stream, at: date)
+        }
+    }
+
+    private func make(_ stream: String, asOf moment: AsOf, checking: Bool) async throws -> LoadedAggregate<State> {
+        var beginning = try await begin(stream, moment, withSnapshot: aggregate.snapshots != nil, checking)
+        if checking, let date = beginning.status?.tombstonedAt { throw LogError.streamTombstoned(stream, at: date) }
         var loaded = LoadedAggregate(state: aggregate.initial, version: 0, snapshot: 0)
         if let record = beginning.record {
             do {
@@ -40,7 +50,7 @@ struct AggregateLoader<State: Wire>: Sendable {
                 Logger(label: "dovetail.cqrs").warning(
                     "a snapshot cannot be read; the state is made from the events",
                     metadata: ["stream": "\(stream)", "error": "\(error)"])
-                beginning = try await begin(stream, moment, withSnapshot: false)
+                beginning = try await begin(stream, moment, withSnapshot: false, checking)
             }
         }
         var events = beginning.events
@@ -60,17 +70,18 @@ struct AggregateLoader<State: Wire>: Sendable {
             }
             events = try await ahead
         }
-        if checking, let status = beginning.status, status.truncated > loaded.version {
+        if let status = beginning.status, status.truncated > loaded.version {
             throw TruncatedStreamError(stream: stream, version: loaded.version, truncated: status.truncated)
         }
         return loaded
     }
 
-    private func begin(_ stream: String, _ moment: AsOf, withSnapshot: Bool) async throws -> Beginning {
+    private func begin(
+        _ stream: String, _ moment: AsOf, withSnapshot: Bool, _ checking: Bool
+    ) async throws -> Beginning {
         if !withSnapshot {
             let events = try await log.stream(stream, after: 0, limit: Self.page)
-            return Beginning(
-                record: nil, events: events, status: events.isEmpty ? try await log.streamStatus(stream) : nil)
+            return Beginning(record: nil, events: events, status: checking ? try await log.streamStatus(stream) : nil)
         }
         try await snapshots.prepare()
         let fingerprint = aggregate.fingerprint
@@ -79,7 +90,7 @@ struct AggregateLoader<State: Wire>: Sendable {
             if let found = record, found.fingerprint != fingerprint || !moment.includes(found) { record = nil }
             let events = try snapshot.stream(stream, after: record?.version ?? 0, limit: Self.page)
             return Beginning(
-                record: record, events: events, status: events.isEmpty ? try snapshot.streamStatus(stream) : nil)
+                record: record, events: events, status: checking ? try snapshot.streamStatus(stream) : nil)
         }
     }
 

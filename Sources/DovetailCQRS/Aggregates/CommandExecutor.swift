@@ -29,12 +29,37 @@ public final class CommandExecutor: Sendable {
     private let cache = Mutex(Cache())
     private let keys = KeyedTurns()
     private let snapshots: SnapshotStore
+    /// The read models that change with events, by category.
+    private let inline = Mutex<[String: [InlineProjection]]>([:])
 
     /// An executor on `log` that keeps at most about `limit` aggregates in memory.
     public init(log: any EventLog, limit: Int = 10_000) {
         self.log = log
         self.limit = limit
         snapshots = SnapshotStore(log: log)
+    }
+
+    /// Keeps a read model in the log's own database, in the transactions of an aggregate's events: who has a command's answer sees it, and what its functions throw refuses the command.
+    ///
+    /// Has to be called before the aggregate's first command. Returns when the read model has caught up with the log; one whose version is new is made afresh from it. Only what
+    /// commands do by this executor is seen: the projection may listen to no events but the aggregate's. Throws ``LogError``, and what a function of the projection throws of an event that is in the log already.
+    public func project<State>(_ projection: Projection, with aggregate: Aggregate<State>, as module: String)
+        async throws
+    {
+        try await project(projection, of: aggregate.category, as: module)
+    }
+
+    /// The same, by the aggregate's category.
+    package func project(_ projection: Projection, of category: String, as module: String) async throws {
+        let kept = InlineProjection(projection, of: category, as: module, in: log)
+        try await kept.prepare()
+        inline.withLock { $0[category, default: []].append(kept) }
+    }
+
+    /// The read models of a module that change with events, as they stand.
+    package func inlineBuilds(of module: String) -> [ProjectionBuild] {
+        inline.withLock { $0.values.flatMap { $0 }.filter { $0.module == module }.map(\.status) }
+            .sorted { $0.projection < $1.projection }
     }
 
     /// Carries out a command: `decide` gets the state and returns the events that follow from it, or throws to refuse.
@@ -69,7 +94,7 @@ public final class CommandExecutor: Sendable {
     /// An instance's state and version; the initial state and 0 if it had no events. A stream that never reached the version that is asked for is shown as it is.
     ///
     /// The state as of now comes from memory, where it is, and may then be ahead of the log by what is being written. An earlier one is made from the log, from a snapshot if
-    /// that is old enough. Throws ``AggregateError``, ``TruncatedStreamError`` and ``LogError``.
+    /// that is old enough. Throws ``AggregateError``, ``TruncatedStreamError`` and ``LogError``, `streamTombstoned` for an instance that was deleted for good.
     public func state<State>(
         _ aggregate: Aggregate<State>, _ id: String, asOf moment: AsOf = .now
     ) async throws -> (State, Int64) {
@@ -110,6 +135,24 @@ public final class CommandExecutor: Sendable {
         return try await log.truncate(stream, through: loaded.version, holds: holds)
     }
 
+    /// Deletes an instance for good: no command on it is carried out any more, and its state is not shown. Returns where its stream stands then.
+    ///
+    /// What a command has decided before is appended, or refused. Throws as ``EventLog/tombstone(_:expected:holds:)``, which says when the events go.
+    @discardableResult
+    public func tombstone<State>(
+        _ aggregate: Aggregate<State>, _ id: String, expected: ExpectedVersion = .any, holds: [RetentionHold]? = nil
+    ) async throws -> StreamStatus {
+        let stream = aggregate.stream(id)
+        defer { dropState(of: stream) }
+        return try await log.tombstone(stream, expected: expected, holds: holds)
+    }
+
+    /// Lets go of one instance's state in memory. For when its stream has changed under it.
+    package func dropState(of stream: String) {
+        let live = cache.withLock { $0.entries[stream]?.live }
+        (live as? any StateHolder)?.dropState()
+    }
+
     private func loader<State>(_ aggregate: Aggregate<State>) -> AggregateLoader<State> {
         AggregateLoader(aggregate: aggregate, log: log, snapshots: snapshots)
     }
@@ -127,11 +170,13 @@ public final class CommandExecutor: Sendable {
         while true {
             let decision: LiveAggregate<State>.Decision?
             do {
-                decision = try live.decide(log, decide) { event, index in
+                decision = try live.decide(decide) { event, index in
                     var draft = try EventDraft(
                         event, id: key?.eventID(stream, index) ?? .v7(), source: source, context: context)
                     if index == 0 { key?.note(in: &draft.attributes) }
                     return draft
+                } enqueue: {
+                    try enqueue($0, of: aggregate.category, source)
                 }
             } catch let error as LogError where error.code == .overloaded {
                 do { try await Task.sleep(for: .milliseconds(2)) } catch {
@@ -177,6 +222,14 @@ public final class CommandExecutor: Sendable {
             }
             return CommandOutcome(
                 position: appended.position, version: decision.version, wasDuplicate: appended.wasDuplicate)
+        }
+    }
+
+    private func enqueue(_ append: Append, of category: String, _ source: String) throws -> Ticket<Appended> {
+        let inline = inline.withLock { $0.isEmpty ? [] : $0[category] ?? [] }
+        if inline.isEmpty || append.events.isEmpty { return try log.enqueue([append]) }
+        return try log.enqueue(append, as: source) { events, transaction in
+            for projection in inline { try projection.apply(events, in: transaction) }
         }
     }
 

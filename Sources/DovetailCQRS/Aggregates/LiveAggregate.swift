@@ -43,7 +43,8 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
 
     /// Takes a decision and queues its events, or the question whether it was taken on what the log holds; nil if the state has to be loaded first.
     func decide(
-        _ log: any EventLog, _ decide: (State) throws -> [NewEvent], draft: (NewEvent, Int) throws -> EventDraft
+        _ decide: (State) throws -> [NewEvent], draft: (NewEvent, Int) throws -> EventDraft,
+        enqueue: (Append) throws -> Ticket<Appended>
     ) throws -> Decision? {
         try core.withLock { core in
             guard let state = core.state else { return nil }
@@ -53,9 +54,7 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
             var next = state
             for event in events { try aggregate.apply(event, to: &next) }
             let drafts = try events.enumerated().map { try draft($0.element, $0.offset) }
-            let ticket = try log.enqueue([
-                Append(stream: stream, expected: .exactly(core.version), events: drafts)
-            ])
+            let ticket = try enqueue(Append(stream: stream, expected: .exactly(core.version), events: drafts))
             core.state = next
             core.version += Int64(events.count)
             let isTime = !events.isEmpty && aggregate.snapshots?.isTime(next, core.version - core.snapshot) == true

@@ -9,7 +9,7 @@ import DovetailEvents
 /// one, which goes on answering queries until the new one has caught up; see ``ReadModel``.
 public struct Projection: Sendable {
     /// The durable name.
-    public let name: String
+    public private(set) var name: String
     /// Raised by hand when tables or functions change their meaning.
     public let version: Int
     /// The statements that make the tables and their indexes.
@@ -93,6 +93,13 @@ public struct Projection: Sendable {
 
     /// The topics it listens to.
     public var types: Set<String> { Set(handlers.keys.map(\.name)) }
+
+    /// The same projection under another name on record.
+    func named(_ name: String) -> Projection {
+        var copy = self
+        copy.name = name
+        return copy
+    }
 
     /// The topics that it or a version that it replaces listens to: what has to come into the log.
     package var allTypes: Set<String> { predecessors.reduce(types) { $0.union($1.types) } }

@@ -48,6 +48,12 @@ public struct ProjectionBuild: Sendable, Hashable {
     /// Whether it becomes the active one by itself when it has caught up.
     var switchesItself = false
 
+    /// What it is called among all builds of its module: an active one as its projection, as in ``ReadModel/status``.
+    public var label: String { state == .active ? projection : cursor }
+
+    /// Whether it shows all that it should up to where it is, and goes on: nothing was put aside, nothing holds it up, and the program keeps it up to date.
+    public var isComplete: Bool { isFollowed && parked == 0 && blocked == nil }
+
     /// The name of its cursor.
     var cursor: String { number == 1 ? projection : "\(projection)#\(number)" }
 }

@@ -59,6 +59,22 @@ enum ProjectionBuilds {
         return Found(builds: try load(projection.name, in: transaction), reason: nil)
     }
 
+    /// Makes the one build of a projection that is built in its place, under the names that are written, where its version or its log is another. Returns the build.
+    static func prepareInPlace(
+        _ projection: Projection, log: (log: UniqueID, epoch: Int), head: Int64, in transaction: Transaction
+    ) throws -> ProjectionBuild {
+        for table in tables { try transaction.execute(table) }
+        let name = projection.name
+        for build in try load(name, in: transaction) {
+            let cursor = try Cursor.load(build.cursor, in: transaction)
+            if build.version == projection.version, cursor?.mismatch(log, head) == nil { return build }
+            try drop(build, in: transaction)
+            try transaction.execute("DELETE FROM dovetail_builds WHERE projection = \(name)")
+        }
+        try begin(projection, .active, switches: false, in: transaction)
+        return try load(name, in: transaction)[0]
+    }
+
     /// Takes over what was made before there were builds.
     private static func adopt(_ projection: Projection, in transaction: Transaction) throws {
         let name = projection.name

@@ -21,12 +21,7 @@ final class SnapshotStore: Sendable {
     func prepare() async throws {
         if isPrepared.withLock({ $0 }) { return }
         _ = try await log.transaction("snapshots", as: .engine) { transaction in
-            try transaction.execute(
-                """
-                CREATE TABLE IF NOT EXISTS dovetail_snapshots (
-                    stream TEXT PRIMARY KEY, version BIGINT NOT NULL, fingerprint TEXT NOT NULL,
-                    saved_at BIGINT NOT NULL, state BLOB NOT NULL)
-                """)
+            try transaction.execute(SnapshotTable.table)
         }
         isPrepared.withLock { $0 = true }
     }
@@ -54,7 +49,7 @@ final class SnapshotStore: Sendable {
         return record
     }
 
-    /// Keeps a snapshot, instead of an older one or one of another shape. Durable when it returns.
+    /// Keeps a snapshot, instead of an older one or one of another shape. Durable when it returns. Of a stream that was deleted for good meanwhile none is kept.
     func save(_ stream: String, version: Int64, fingerprint: String, state: [UInt8]) async throws {
         try await prepare()
         _ = try await log.transaction("snapshots", as: .engine) { transaction in
@@ -68,5 +63,7 @@ final class SnapshotStore: Sendable {
                     OR excluded.fingerprint <> dovetail_snapshots.fingerprint
                 """)
         }
+        // Who deletes it from here on removes the snapshot too.
+        if try await log.streamStatus(stream)?.tombstonedAt != nil { try await log.removeSnapshot(of: stream) }
     }
 }

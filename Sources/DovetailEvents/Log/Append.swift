@@ -1,4 +1,5 @@
 import DovetailCore
+import Foundation
 
 /// What a writer knows of a stream before it appends.
 public enum ExpectedVersion: Sendable, Hashable {
@@ -40,12 +41,37 @@ public struct Appended: Sendable {
     public var wasDuplicate: Bool
     /// What the log promises about it.
     public var durability: Durability
+    /// The time that its events carry; nil for a duplicate.
+    package var time: Date?
 
     /// An outcome.
-    public init(position: LogPosition, streamVersions: [Int64], wasDuplicate: Bool, durability: Durability) {
+    public init(
+        position: LogPosition, streamVersions: [Int64], wasDuplicate: Bool, durability: Durability
+    ) {
         self.position = position
         self.streamVersions = streamVersions
         self.wasDuplicate = wasDuplicate
         self.durability = durability
+    }
+}
+
+extension Append {
+    /// What else a transaction that appends events does, on the log's own database, when it knows where they stand.
+    public typealias Effect = @Sendable ([StoredEvent], Transaction) throws -> Void
+
+    /// Makes the append and has its effect, in a transaction; a duplicate has had its effect already.
+    package func make(with effect: Effect, in transaction: Transaction) throws -> Appended {
+        let appended = try transaction.append(self)
+        guard let time = appended.time, !events.isEmpty else { return appended }
+        let first = appended.position.number - Int64(events.count) + 1
+        let version = stream.flatMap { _ in appended.streamVersions.first }.map { $0 - Int64(events.count) + 1 }
+        let stored = events.enumerated().map { index, draft in
+            var position = appended.position
+            position.number = first + Int64(index)
+            let place = stream.flatMap { name in version.map { (name: name, version: $0 + Int64(index)) } }
+            return StoredEvent(position: position, stream: place, time: time, draft: draft)
+        }
+        try effect(stored, transaction)
+        return appended
     }
 }

@@ -24,6 +24,11 @@ public protocol EventLog: Database {
     /// where it was expected. Events whose ids are all there already are a duplicate: success, nothing changed, the original positions.
     func enqueue(_ appends: [Append]) throws -> Ticket<Appended>
 
+    /// Hands one append to the writer with what else is to be done in its transaction, as `module`'s: nothing of either happens if that throws, and the ticket fails with what it throws.
+    ///
+    /// In order with other calls of `enqueue`. A duplicate has no effect again.
+    func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<Appended>
+
     /// Events with numbers above `number`, in order, at most `limit` and about ``EventPage/maximumBytes``; of the given types only, if any are given.
     ///
     /// The page says how far it looked, so that a reader of few types moves on past the rest. Never shows an event that is not durable.
@@ -56,6 +61,12 @@ public protocol EventLog: Database {
     /// `hold` is a query for the number up to which events may go, asked in that commit: throws `notReached` if it has fallen behind. Throws `versionConflict` if somebody
     /// else has truncated the stream meanwhile.
     func truncate(_ truncation: StreamTruncation, unless hold: SQL?) async throws
+
+    /// Streams that were deleted for good and of which something is left, with names after `name`, in their order, at most `limit`. For ``Retention``, which lets it go.
+    func tombstones(after name: String, limit: Int) async throws -> [StreamStatus]
+
+    /// Notes that of a stream that was deleted for good nothing is left: ``tombstones(after:limit:)`` does not name it any more. For ``Retention``.
+    func emptied(_ stream: String) async throws
 
     /// Looks through the whole log, beside the work: that every number is there or was reclaimed, that each event is as it was written, that streams have no
     /// gaps and times do not go back. `progress` is told the number reached.

@@ -9,6 +9,8 @@ public struct LogError: ClassifiedFailure, CustomStringConvertible {
         case versionConflict
         /// The stream was deleted and takes no more events; nothing was written.
         case streamDeleted
+        /// The stream was deleted for good: it takes no more events, and cannot be restored; nothing was written.
+        case streamTombstoned
         /// The writer's mailbox is full; nothing was written.
         case overloaded
         /// The disk is full; nothing was written, and publishing resumes by itself when there is space again.
@@ -52,6 +54,14 @@ public struct LogError: ClassifiedFailure, CustomStringConvertible {
         LogError(
             .streamDeleted, name,
             "it was deleted at \(Timestamp.text(date) ?? "a time before") and takes no more events; use another id, or restore the stream"
+        )
+    }
+
+    /// The refusal of whatever is asked of a stream that was deleted for good.
+    package static func streamTombstoned(_ name: String, at date: Date) -> LogError {
+        LogError(
+            .streamTombstoned, name,
+            "it is deleted for good since \(Timestamp.text(date) ?? "a time before"): it takes no more events and cannot be restored; use another id"
         )
     }
 

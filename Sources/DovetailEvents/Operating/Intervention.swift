@@ -4,7 +4,7 @@ import DovetailCore
 /// What an operator did, on record in the log: an event of the topic `$operator.<action>`, with what it was done to as its key.
 public struct Intervention: Wire {
     /// What was done: `redriven`, `discarded`, `edited`, `sought`, `replayed`, `forgotten`; to a read model `rebuilding`, `switched`, `rolledback`, `dropped`; to a stream `deleted`, `restored`,
-    /// `truncated`.
+    /// `truncated`, `tombstoned`.
     public var action: String
     /// The subscription it was done to, or the read model, as `module/projection`, or the stream.
     public var subscription: String

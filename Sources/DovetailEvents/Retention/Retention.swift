@@ -4,7 +4,7 @@ import Logging
 import ServiceLifecycle
 import Synchronization
 
-/// Removes events that nobody needs any more, by rules and by the limits of streams (``StreamMetadata``), in small steps beside the work.
+/// Removes events that nobody needs any more, by rules, by the limits of streams (``StreamMetadata``) and where a stream was deleted for good, in small steps beside the work.
 ///
 /// Nothing is removed that a durable subscription, a read model or another holder has not done with, nor what waits for a retry or behind a failed event; dead
 /// letters keep their own copy. What was removed is on record as ranges with their counts, so that ``EventLog/verify(progress:)`` can tell it from what is lost.
@@ -64,7 +64,7 @@ public final class Retention: Service {
         }
     }
 
-    /// Goes through all rules and the limits of streams once; returns how many events were removed.
+    /// Goes through all rules, the limits of streams and the streams that were deleted for good once; returns how many events were removed.
     @discardableResult
     public func runOnce(now: Date = Date()) async throws -> Int {
         let all = try await holds() + DeliveryStore.holds(log)
@@ -76,9 +76,11 @@ public final class Retention: Service {
             progress.withLock { $0.status.reclaimed += removed }
         }
         let trimmed = try await log.trimStreams(now: now, holds: holds)
-        total += trimmed
+        progress.withLock { $0.status.reclaimed += trimmed }
+        let emptied = try await log.emptyTombstones(holds: holds)
+        total += trimmed + emptied
         progress.withLock { progress in
-            progress.status.reclaimed += trimmed
+            progress.status.reclaimed += emptied
             progress.status.hold = hold
             progress.status.problem = nil
         }

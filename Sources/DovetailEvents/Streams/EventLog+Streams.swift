@@ -10,7 +10,7 @@ extension EventLog {
         try await append([Append(stream: stream, expected: expected, events: [], change: .delete)])
     }
 
-    /// Takes a deletion back: the stream goes on at the version it had. Durable when it returns.
+    /// Takes a deletion back: the stream goes on at the version it had. Durable when it returns. Throws `streamTombstoned` if it was deleted for good.
     @discardableResult
     public func restore(_ stream: String) async throws -> Appended {
         try await append([Append(stream: stream, events: [], change: .restore)])

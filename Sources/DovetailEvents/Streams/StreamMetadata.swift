@@ -150,7 +150,7 @@ extension EventLog {
     }
 
     /// Truncates a stream as far as everybody has come: what is beyond stays until they have.
-    private func trim(
+    func trim(
         _ stream: String, _ status: StreamStatus, through: Int64, upTo done: Int64,
         holds: @Sendable () async throws -> [RetentionHold]
     ) async throws -> Int {

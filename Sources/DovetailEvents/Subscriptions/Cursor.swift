@@ -6,6 +6,10 @@ package struct Cursor: Sendable, Hashable {
     package var epoch: Int
     package var scanned: Int64
 
+    package init(log: UniqueID, epoch: Int, scanned: Int64) {
+        (self.log, self.epoch, self.scanned) = (log, epoch, scanned)
+    }
+
     package static let table: SQL = """
         CREATE TABLE IF NOT EXISTS dovetail_cursors (
             name TEXT PRIMARY KEY, log TEXT NOT NULL, epoch BIGINT NOT NULL, scanned BIGINT NOT NULL)

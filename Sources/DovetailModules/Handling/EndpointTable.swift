@@ -1,5 +1,6 @@
 import DovetailContracts
 import DovetailCore
+import DovetailEvents
 import DovetailResilience
 import HTTPTypes
 import Logging
@@ -198,6 +199,9 @@ public struct EndpointTable: RawHandler {
         }
         if let error = error as? PersonalDataError, error.code == .subjectForgotten {
             return Problem("subject-forgotten", status: 410)("\(error)")
+        }
+        if let error = error as? LogError, error.code == .streamDeleted || error.code == .streamTombstoned {
+            return Problem("deleted", status: 410)("\(error.subject): \(error.message)")
         }
         logger.error(
             "a handler failed",

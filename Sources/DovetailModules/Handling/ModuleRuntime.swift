@@ -37,8 +37,16 @@ package final class ModuleRuntime: Sendable {
         try await answers.prepare()
         try await scheduler.prepare()
         if !parts.tables.isEmpty { try await log.migrate(Migrations(owner: module, steps: parts.tables)) }
+        for inline in parts.inlineProjections {
+            try await commands.project(inline.projection, of: inline.category, as: module)
+        }
         try await readModel.prepare()
         for saga in sagas { try await saga.prepare() }
+    }
+
+    /// The builds of its read models, also of those that change with events.
+    package func builds() async throws -> [ProjectionBuild] {
+        try await commands.inlineBuilds(of: module) + readModel.builds()
     }
 
     /// What the module's readers have not done with, by where they are: what is written of them lags behind that.

@@ -58,6 +58,8 @@ public struct ModuleParts: Sendable {
     package internal(set) var handlers: [HandlerEntry] = []
     /// Its read models.
     public internal(set) var projections: [Projection] = []
+    /// Its read models that change in the transaction of an aggregate's events, with the aggregates' categories.
+    package internal(set) var inlineProjections: [(projection: Projection, category: String)] = []
     /// Its subscriptions.
     public internal(set) var subscriptions: [ModuleSubscription] = []
     /// Its sagas.

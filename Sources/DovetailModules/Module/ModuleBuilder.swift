@@ -54,6 +54,20 @@ public struct ModuleBuilder<Provided: Contract> {
         parts.projections.append(projection)
     }
 
+    /// Keeps a read model that changes in the transaction of an aggregate's events, for what has to be so when a command is answered, or must not come about at all, as a name that two have.
+    ///
+    /// It lies beside the log, as ``tables(_:)`` do, and is read by ``HandlerContext/snapshot(_:)``. What its functions throw refuses the command. It may listen to no events but the aggregate's, and
+    /// each command waits for it, so others are kept by ``project(_:)``. One whose version is new is made afresh from the log before the module answers.
+    public mutating func project<State>(_ projection: Projection, with aggregate: Aggregate<State>) {
+        let known = Set(aggregate.events.map(\.name))
+        for topic in projection.allTypes.subtracting(known).sorted() {
+            preconditionFailure(
+                "'\(projection.name)' changes with the events of '\(aggregate.category)', which does not know '\(topic)'"
+            )
+        }
+        parts.inlineProjections.append((projection, aggregate.category))
+    }
+
     /// Runs a saga, and those that it has as children.
     public mutating func run<State>(_ saga: Saga<State>) {
         for saga in [saga] + saga.children where !parts.sagas.contains(where: { $0.name == saga.name }) {

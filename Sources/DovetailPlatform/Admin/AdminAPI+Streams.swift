@@ -52,5 +52,7 @@ extension AdminAPI {
         public var truncated: Int64
         /// When it was deleted, if it was.
         public var deletedAt: Date?
+        /// Since when it is deleted for good, if it is.
+        public var tombstonedAt: Date?
     }
 }

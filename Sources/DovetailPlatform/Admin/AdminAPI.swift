@@ -52,6 +52,10 @@ public struct AdminAPI: Contract {
     public let stream = Endpoint.get("/streams/{stream}", ByStream.self, returns: StreamLine.self).fails(unknown)
     /// Has a stream take no more events.
     public let deleteStream = Endpoint.delete("/streams/{stream}", ByStream.self).fails(unknown, refused)
+    /// Deletes a stream for good, and lets go of its events as far as nobody needs them.
+    public let tombstoneStream = Endpoint.post(
+        "/streams/{stream}/tombstone", ByStream.self, returns: StreamLine.self
+    ).fails(unknown, refused)
     /// Has a deleted stream take events again.
     public let restoreStream = Endpoint.post("/streams/{stream}/restore", ByStream.self).fails(unknown, refused)
     /// Removes a stream's first events for good.
@@ -141,6 +145,8 @@ public struct AdminAPI: Contract {
             public var projection: String
             /// Every event up to this number has had its effect.
             public var scanned: Int64
+            /// How many events were put aside because they cannot be decoded; nil while that cannot be read.
+            public var parked: Int?
             /// Why it does not get further, where it does not.
             public var blocked: String?
         }

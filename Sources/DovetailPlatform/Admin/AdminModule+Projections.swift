@@ -11,7 +11,7 @@ extension ModuleBuilder<AdminAPI> {
         handle(\.projections) { _, _ in
             var builds: [AdminAPI.ProjectionList.Build] = []
             for runtime in node.runtimes {
-                builds += try await runtime.readModel.builds().map { .init($0, of: runtime.module, head: log.head) }
+                builds += try await runtime.builds().map { .init($0, of: runtime.module, head: log.head) }
             }
             return .init(builds: builds)
         }
@@ -99,6 +99,7 @@ extension Node {
         let declared = catalog.looked.flatMap(\.parts.contracts).flatMap(\.events).map(EventReader.init)
         return StoredEventCheck(
             [EventReaders("the contracts", declared)] + runtimes.flatMap(\.parts.aggregates)
-                + runtimes.flatMap(\.parts.projections).map(\.eventReaders))
+                + runtimes.flatMap { $0.parts.projections + $0.parts.inlineProjections.map(\.projection) }.map(
+                    \.eventReaders))
     }
 }

@@ -16,6 +16,19 @@ extension ModuleBuilder<AdminAPI> {
                         action: "deleted", subscription: query.stream, detail: "at version \(status.version)"))
             }
         }
+        handle(\.tombstoneStream) { query, _ in
+            try await toldResult {
+                let before = try await log.known(query.stream)
+                let status = try await log.tombstone(query.stream, holds: try await node.holds())
+                node.commands.dropState(of: query.stream)
+                if before.tombstonedAt == nil {
+                    try await log.record(
+                        Intervention(
+                            action: "tombstoned", subscription: query.stream, detail: "at version \(status.version)"))
+                }
+                return .init(status)
+            }
+        }
         handle(\.restoreStream) { query, _ in
             try await told {
                 _ = try await log.known(query.stream)
@@ -69,6 +82,7 @@ extension EventLog {
 extension AdminAPI.StreamLine {
     fileprivate init(_ status: StreamStatus) {
         self.init(
-            stream: status.name, version: status.version, truncated: status.truncated, deletedAt: status.deletedAt)
+            stream: status.name, version: status.version, truncated: status.truncated, deletedAt: status.deletedAt,
+            tombstonedAt: status.tombstonedAt)
     }
 }

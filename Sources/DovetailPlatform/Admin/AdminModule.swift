@@ -54,21 +54,33 @@ func toldResult<Value>(_ action: () async throws -> Value) async throws -> Value
 }
 
 extension Node {
-    fileprivate func status(_ journal: SagaJournal) async throws -> AdminAPI.Status {
+    /// How the node is.
+    func status(_ journal: SagaJournal) async throws -> AdminAPI.Status {
         let log = store.log
         let sagas = try await journal.counts()
         let subscriptions = try await bus.subscriptions()
+        var views: [AdminAPI.Status.View] = []
+        for runtime in runtimes {
+            guard let builds = try? await runtime.builds() else {
+                // While its database cannot be read, what is in memory is told.
+                views += runtime.readModel.status.map { projection, status in
+                    .init(
+                        module: runtime.module, projection: projection, scanned: status.scanned, parked: nil,
+                        blocked: status.blocked.map { "\($0.type) at \($0.position.number): \($0.error)" })
+                }
+                continue
+            }
+            views += builds.filter(\.isFollowed).map { build in
+                .init(
+                    module: runtime.module, projection: build.label, scanned: build.scanned, parked: build.parked,
+                    blocked: build.blocked.map { "\($0.type) at \($0.position): \($0.error)" })
+            }
+        }
         return AdminAPI.Status(
             platform: configuration.platform, node: name, modules: runtimes.map(\.module),
             position: log.position(log.head).description, head: log.head, durability: log.durability.rawValue,
             trouble: log.condition.trouble,
-            views: runtimes.flatMap { runtime in
-                runtime.readModel.status.map { projection, status in
-                    .init(
-                        module: runtime.module, projection: projection, scanned: status.scanned,
-                        blocked: status.blocked.map { "\($0.type) at \($0.position.number): \($0.error)" })
-                }
-            },
+            views: views,
             subscriptions: subscriptions.map {
                 .init(
                     name: $0.name, topics: $0.topics, scanned: $0.scanned, lag: $0.lag, age: $0.age?.inSeconds,

@@ -51,7 +51,9 @@ struct Checklist: Sendable {
         if let gateway = configuration.gateway {
             present.append("API gateway: \(gateway.routes.count) routes on node \(gateway.node)")
         }
-        if let modules = names({ !$0.projections.isEmpty }) { present.append("CQRS, with read models: \(modules)") }
+        if let modules = names({ !$0.projections.isEmpty || !$0.inlineProjections.isEmpty }) {
+            present.append("CQRS, with read models: \(modules)")
+        }
         for (name, parts) in catalog.looked {
             for saga in parts.sagas.map(\.description) {
                 present.append(

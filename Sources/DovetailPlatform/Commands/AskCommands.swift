@@ -175,6 +175,7 @@ struct StatusCommand<Program: Platform>: AsyncParsableCommand {
             for view in status.views {
                 say(
                     "view \(view.projection): at \(view.scanned), \(status.head - view.scanned) behind"
+                        + (view.parked.flatMap { $0 > 0 ? ", \($0) events put aside" : nil } ?? "")
                         + (view.blocked.map { ", blocked by \($0)" } ?? ""))
             }
             for subscription in status.subscriptions { say("subscription \(subscription.line)") }

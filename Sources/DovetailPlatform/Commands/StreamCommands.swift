@@ -38,15 +38,26 @@ struct StreamsCommand<Program: Platform>: AsyncParsableCommand {
         static var configuration: CommandConfiguration {
             CommandConfiguration(
                 commandName: "delete", abstract: "Has a stream take no more events.",
-                discussion: "Its events stay, and can be read; see `restore` and `truncate`.")
+                discussion:
+                    "Its events stay, and can be read; see `restore` and `truncate`. With --for-good there is no way back: its events go, those that somebody still needs in later rounds of retention."
+            )
         }
 
         @OptionGroup var node: NodeOptions
         @OptionGroup var chosen: Chosen
 
+        @Flag(help: "Deletes it for good: it is never restored, and its events go.")
+        var forGood = false
+
         func run() async throws {
+            let command = self
             let stream = chosen.stream
             try await node.ask(Program.modules, orStopped: true) { admin in
+                if command.forGood {
+                    let status = try await admin.tombstoneStream(.init(stream: stream))
+                    say(command.node.json ? try line(status) : status.line)
+                    return
+                }
                 _ = try await admin.deleteStream(.init(stream: stream))
                 say("\(stream) takes no more events")
             }
@@ -161,7 +172,14 @@ extension AdminAPI.StreamLine {
     fileprivate var line: String {
         var text = "\(stream): at version \(version)"
         if truncated > 0 { text += ", truncated through \(truncated)" }
-        if let deletedAt { text += ", deleted at \(Timestamp.text(deletedAt) ?? "a time before")" }
+        if let tombstonedAt {
+            text += ", deleted for good since \(Timestamp.text(tombstonedAt) ?? "a time before")"
+            if version > truncated {
+                text += "; still needed, to go in a later round of retention: \(version - truncated)"
+            }
+        } else if let deletedAt {
+            text += ", deleted at \(Timestamp.text(deletedAt) ?? "a time before")"
+        }
         return text
     }
 }

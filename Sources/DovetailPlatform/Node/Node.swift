@@ -35,6 +35,8 @@ package struct Node: Sendable {
     let catalog: ModuleCatalog
     let store: Store
     let runtimes: [ModuleRuntime]
+    /// Carries out commands, and keeps the states of aggregates in memory.
+    let commands: CommandExecutor
     let bus: EventBus
     let scheduler: EventScheduler
     let sagaWakeUps: SagaWakeUps
@@ -141,7 +143,8 @@ package struct Node: Sendable {
                 }
             }
             return Node(
-                name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes, bus: bus,
+                name: name, configuration: configuration, catalog: catalog, store: store, runtimes: runtimes,
+                commands: commands, bus: bus,
                 scheduler: scheduler, sagaWakeUps: sagaWakeUps, retention: retention, privacy: privacy,
                 holds: holds, feeds: feeds,
                 table: served,

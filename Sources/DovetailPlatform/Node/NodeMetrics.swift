@@ -1,3 +1,4 @@
+import DovetailCQRS
 import DovetailCore
 import DovetailEvents
 import DovetailGateway
@@ -13,7 +14,7 @@ extension Node {
     func metrics() async -> RawResponse {
         var families =
             callFamilies + logFamilies + storeFamilies + messagingFamilies + (await subscriptionFamilies)
-            + (await sagaFamilies)
+            + (await projectionFamilies) + (await sagaFamilies)
         if let gateway { families += await gateway.metrics().families }
         return RawResponse(
             status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
@@ -119,6 +120,37 @@ extension Node {
                 family("dovetail_subscription_dead_letters", "Events that a subscription gave up on.") {
                     Double($0.deadLetters)
                 },
+            ]
+        }
+    }
+
+    /// Whether read models show all that they should.
+    private var projectionFamilies: [PrometheusFamily] {
+        get async {
+            var builds: [(module: String, build: ProjectionBuild)] = []
+            for runtime in runtimes {
+                // While a database cannot be read there are no figures of it.
+                let found = (try? await runtime.builds()) ?? []
+                builds += found.map { (runtime.module, $0) }
+            }
+            func family(_ name: String, _ help: String, _ value: (ProjectionBuild) -> Double) -> PrometheusFamily {
+                PrometheusFamily(
+                    name: name, help: help, kind: .gauge,
+                    samples: builds.map { module, build in
+                        .init(labels: [("module", module), ("projection", build.label)], value: value(build))
+                    })
+            }
+            return [
+                family(
+                    "dovetail_projection_parked_events", "Events put aside because they could not be decoded."
+                ) { Double($0.parked) },
+                family("dovetail_projection_blocked", "1 while an event holds a projection up.") {
+                    $0.blocked == nil ? 0 : 1
+                },
+                family(
+                    "dovetail_projection_complete",
+                    "1 if a projection shows all that it should: nothing put aside, not held up, kept up to date."
+                ) { $0.isComplete ? 1 : 0 },
             ]
         }
     }

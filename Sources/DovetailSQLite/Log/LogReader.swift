@@ -32,7 +32,7 @@ final class LogReader {
         typeByID = try connection.prepare("SELECT name, version, source FROM dovetail_types WHERE id = ?")
         streamByID = try connection.prepare("SELECT name FROM dovetail_streams WHERE id = ?")
         streamByName = try connection.prepare(
-            "SELECT id, version, floor, deleted_at FROM dovetail_streams WHERE name = ?")
+            "SELECT id, version, floor, deleted_at, tombstoned_at FROM dovetail_streams WHERE name = ?")
     }
 
     /// Events after `number` and up to `head`, at most `limit`, of these types if any are given.
@@ -116,10 +116,13 @@ final class LogReader {
         streamByName.bind(1, name)
         defer { streamByName.reset() }
         guard try streamByName.step() else { return nil }
+        func date(_ column: Int32) -> Date? {
+            streamByName.isNull(column)
+                ? nil : Date(timeIntervalSince1970: Double(streamByName.integer(column)) / 1e6)
+        }
         return StreamStatus(
-            name: name, version: streamByName.integer(1), truncated: streamByName.integer(2),
-            deletedAt: streamByName.isNull(3)
-                ? nil : Date(timeIntervalSince1970: Double(streamByName.integer(3)) / 1e6))
+            name: name, version: streamByName.integer(1), truncated: streamByName.integer(2), deletedAt: date(3),
+            tombstonedAt: date(4))
     }
 
     /// The event with this id.

@@ -7,7 +7,7 @@ enum LogSchema {
     /// `PRAGMA application_id` of a store: "Dtl1".
     private static let application: Int64 = 0x4474_6C31
     /// `PRAGMA user_version`: the layout this program writes.
-    static let version: Int64 = 4
+    static let version: Int64 = 5
 
     private static let tables = [
         "CREATE TABLE dovetail_meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -23,14 +23,14 @@ enum LogSchema {
         """
         CREATE TABLE dovetail_streams (
             id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, floor INTEGER NOT NULL,
-            deleted_at INTEGER)
+            deleted_at INTEGER, tombstoned_at INTEGER, leaving INTEGER NOT NULL DEFAULT 0)
         """,
         """
         CREATE TABLE dovetail_types (
             id INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, source TEXT NOT NULL,
             UNIQUE (name, version, source))
         """,
-        reclaimed, truncated,
+        reclaimed, truncated, leaving,
     ]
 
     /// What was reclaimed: how many of the numbers from the first to the last, and their checksums together.
@@ -45,6 +45,16 @@ enum LogSchema {
         CREATE TABLE IF NOT EXISTS dovetail_truncated (
             id BLOB PRIMARY KEY, position INTEGER NOT NULL, version INTEGER NOT NULL, input TEXT) WITHOUT ROWID
         """
+
+    /// Streams that were deleted for good and of which something is left.
+    private static let leaving = """
+        CREATE INDEX IF NOT EXISTS dovetail_streams_leaving ON dovetail_streams (name) WHERE leaving = 1
+        """
+
+    /// Columns that streams have got since the first layout.
+    private static let columns = [
+        ("deleted_at", "INTEGER"), ("tombstoned_at", "INTEGER"), ("leaving", "INTEGER NOT NULL DEFAULT 0"),
+    ]
 
     /// Makes the tables in a new file; checks that an old one is a store that this program can read.
     static func prepare(_ connection: SQLiteConnection) throws {
@@ -66,10 +76,13 @@ enum LogSchema {
         try connection.run("BEGIN IMMEDIATE")
         if version < 2 { try connection.run(reclaimed) }
         if version < 4 { try connection.run(truncated) }
-        let columns = "SELECT count(*) FROM pragma_table_info('dovetail_streams') WHERE name = 'deleted_at'"
-        if try connection.value(columns) == .integer(0) {
-            try connection.run("ALTER TABLE dovetail_streams ADD COLUMN deleted_at INTEGER")
+        for (column, type) in columns {
+            let known = "SELECT count(*) FROM pragma_table_info('dovetail_streams') WHERE name = '\(column)'"
+            if try connection.value(known) == .integer(0) {
+                try connection.run("ALTER TABLE dovetail_streams ADD COLUMN \(column) \(type)")
+            }
         }
+        try connection.run(leaving)
         try connection.run("PRAGMA user_version = \(LogSchema.version)")
         try connection.run("COMMIT")
     }

@@ -126,10 +126,30 @@ final class LogVerifier: Sendable {
                 OR coalesce(max(l.version), s.floor) != s.version LIMIT 100
             """)
         defer { streams.reset() }
+        try checkTombstones(connection, &verification)
         while try streams.step() {
             verification.find(
                 nil,
                 "the stream '\(streams.text(0))' is at version \(streams.integer(1)), and has \(streams.integer(3)) events from \(streams.integer(4)) to \(streams.integer(5))"
+            )
+        }
+    }
+
+    /// Of a stream that was deleted for good nothing is left, or it is on record that something is.
+    private static func checkTombstones(
+        _ connection: SQLiteConnection, _ verification: inout LogVerification
+    ) throws {
+        let streams = try connection.prepare(
+            """
+            SELECT name, version, floor FROM dovetail_streams
+            WHERE (tombstoned_at IS NOT NULL AND leaving = 0 AND floor < version)
+                OR (tombstoned_at IS NULL AND leaving = 1) LIMIT 100
+            """)
+        defer { streams.reset() }
+        while try streams.step() {
+            verification.find(
+                nil,
+                "the stream '\(streams.text(0))' was deleted for good by half: it is at version \(streams.integer(1)), and truncated through \(streams.integer(2))"
             )
         }
     }

@@ -12,6 +12,8 @@ final class LogWriter {
         var version: Int64
         /// In microseconds since 1970; nil if it takes events.
         var deletedAt: Int64?
+        /// The same, if it was deleted for good.
+        var tombstonedAt: Int64?
     }
 
     /// What a rollback puts back, newest last.
@@ -78,11 +80,14 @@ final class LogWriter {
         removeAfter = try connection.prepare("DELETE FROM dovetail_log WHERE position > ?")
         removeTypes = try connection.prepare("DELETE FROM dovetail_types WHERE id >= ?")
         findEvent = try connection.prepare("SELECT position FROM dovetail_log WHERE id = ?")
-        findStream = try connection.prepare("SELECT id, version, deleted_at FROM dovetail_streams WHERE name = ?")
+        findStream = try connection.prepare(
+            "SELECT id, version, deleted_at, tombstoned_at FROM dovetail_streams WHERE name = ?")
         saveStream = try connection.prepare(
             """
-            INSERT INTO dovetail_streams (id, name, version, floor, deleted_at) VALUES (?, ?, ?, 0, ?)
-            ON CONFLICT (id) DO UPDATE SET version = excluded.version, deleted_at = excluded.deleted_at
+            INSERT INTO dovetail_streams (id, name, version, floor, deleted_at, tombstoned_at, leaving)
+            VALUES (?1, ?2, ?3, 0, ?4, ?5, ?5 IS NOT NULL)
+            ON CONFLICT (id) DO UPDATE SET version = excluded.version, deleted_at = excluded.deleted_at,
+                tombstoned_at = excluded.tombstoned_at, leaving = excluded.leaving
             """)
         findType = try connection.prepare("SELECT id FROM dovetail_types WHERE name = ? AND version = ? AND source = ?")
         insertType = try connection.prepare(
@@ -120,6 +125,11 @@ final class LogWriter {
             saveStream.bind(2, name)
             saveStream.bind(3, stream.version)
             if let deletedAt = stream.deletedAt { saveStream.bind(4, deletedAt) } else { saveStream.bindNull(4) }
+            if let tombstonedAt = stream.tombstonedAt {
+                saveStream.bind(5, tombstonedAt)
+            } else {
+                saveStream.bindNull(5)
+            }
             try saveStream.run()
         }
         guard position > durablePosition else { return }
@@ -148,8 +158,10 @@ final class LogWriter {
                 if let version = try write(append, at: now) { versions.append(version) }
             }
             lastTime = now
-            return Appended(
+            var appended = Appended(
                 position: place(position), streamVersions: versions, wasDuplicate: false, durability: durability)
+            appended.time = Date(timeIntervalSince1970: Double(now) / 1e6)
+            return appended
         } catch let failure as SQLiteFailure {
             throw failure
         } catch {
@@ -174,14 +186,20 @@ final class LogWriter {
             return nil
         }
         var stream = try stream(name)
+        if let tombstonedAt = stream.tombstonedAt {
+            // Whatever version is expected: there is none any more at which it could go on.
+            if append.events.isEmpty, append.change == .tombstone || append.change == .delete { return stream.version }
+            throw LogError.streamTombstoned(name, at: LogWriter.date(tombstonedAt))
+        }
         if case .exactly(let version) = append.expected, version != stream.version {
             throw LogError(
                 .versionConflict, name,
                 "it is at version \(stream.version), not at \(version) as expected; load it again and decide anew")
         }
         if let deletedAt = stream.deletedAt, append.change != .restore {
-            if append.events.isEmpty, append.change == .delete { return stream.version }
-            throw LogError.streamDeleted(name, at: Date(timeIntervalSince1970: Double(deletedAt) / 1e6))
+            let isEnding = append.events.isEmpty && append.change != nil
+            guard isEnding else { throw LogError.streamDeleted(name, at: LogWriter.date(deletedAt)) }
+            if append.change == .delete { return stream.version }
         }
         guard !append.events.isEmpty || append.change != nil else { return stream.version }
         undo.append(.stream(name, streams[name]))
@@ -192,6 +210,9 @@ final class LogWriter {
         switch append.change {
         case .delete: stream.deletedAt = now
         case .restore: stream.deletedAt = nil
+        case .tombstone:
+            stream.deletedAt = stream.deletedAt ?? now
+            stream.tombstonedAt = now
         case nil: break
         }
         streams[name] = stream
@@ -250,6 +271,10 @@ final class LogWriter {
         LogPosition(log: identity.log, epoch: identity.epoch, number: number)
     }
 
+    private static func date(_ microseconds: Int64) -> Date {
+        Date(timeIntervalSince1970: Double(microseconds) / 1e6)
+    }
+
     // MARK: Streams and types
 
     private func stream(_ name: String) throws -> Stream {
@@ -259,7 +284,8 @@ final class LogWriter {
         if try findStream.step() {
             let found = Stream(
                 id: findStream.integer(0), version: findStream.integer(1),
-                deletedAt: findStream.isNull(2) ? nil : findStream.integer(2))
+                deletedAt: findStream.isNull(2) ? nil : findStream.integer(2),
+                tombstonedAt: findStream.isNull(3) ? nil : findStream.integer(3))
             streams[name] = found
             return found
         }

@@ -58,6 +58,14 @@ final class SQLiteLog: EventLog {
         return request.ticket
     }
 
+    func enqueue(_ append: Append, as module: String, with effect: @escaping Append.Effect) throws -> Ticket<Appended> {
+        let work = Work(
+            module, role: .module, context: CallContext.current,
+            body: PersonalData.carried { try append.make(with: effect, in: $0) })
+        try database.writer.mailbox.put(.closure(work))
+        return work.ticket
+    }
+
     func events(after number: Int64, types: Set<String>?, limit: Int) async throws -> EventPage {
         let head = head
         return try await database.readers.read {
@@ -175,6 +183,22 @@ final class SQLiteLog: EventLog {
                         count = count + excluded.count, checksum = checksum + excluded.checksum
                     """)
             }
+        }
+    }
+
+    func tombstones(after name: String, limit: Int) async throws -> [StreamStatus] {
+        try await database.snapshot { snapshot in
+            try snapshot.rows(
+                String.self,
+                "SELECT name FROM dovetail_streams WHERE leaving = 1 AND name > \(name) ORDER BY name LIMIT \(limit)"
+            ).compactMap { try snapshot.streamStatus($0) }
+        }
+    }
+
+    func emptied(_ stream: String) async throws {
+        try await database.transaction("emptied", as: .engine) { transaction in
+            _ = try transaction.execute(
+                "UPDATE dovetail_streams SET leaving = 0 WHERE name = \(stream) AND leaving = 1 AND floor = version")
         }
     }
 

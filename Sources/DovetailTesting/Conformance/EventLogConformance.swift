@@ -122,6 +122,55 @@ public enum EventLogConformance {
             }
             try expectEqual(log.head, 20, "the head")
         },
+        ConformanceCheck("what is to be done with an append is done in its transaction, once, or neither is") { store in
+            let log = store.log
+            struct No: Error {}
+            _ = try await log.transaction("m", as: .module) {
+                try $0.execute("CREATE TABLE seen (number BIGINT NOT NULL, version BIGINT NOT NULL, key TEXT NOT NULL)")
+            }
+            @Sendable func note(_ events: [StoredEvent], _ transaction: Transaction) throws {
+                for event in events {
+                    try transaction.execute(
+                        """
+                        INSERT INTO seen (number, version, key)
+                        VALUES (\(event.position.number), \(event.stream?.version ?? 0), \(event.key))
+                        """)
+                    if event.key == "no" { throw No() }
+                }
+            }
+            func seen() async throws -> [String] {
+                try await log.snapshot {
+                    try $0.rows(String.self, "SELECT number || ' ' || version || ' ' || key FROM seen ORDER BY number")
+                }
+            }
+            _ = try await log.publish([draft("before")])
+            let append = Append(stream: "s", expected: .exactly(0), events: [draft("a"), draft("b")])
+            let first = try await log.enqueue(append, as: "m", with: note).value
+            try expectEqual(first.position.number, 3, "the position")
+            try expectEqual(try await seen(), ["2 1 a", "3 2 b"], "what was done")
+            let stored = try await log.stream("s", after: 0, limit: 10)
+            try expectEqual(stored.map(\.position.number), [2, 3], "the events")
+            // The same events again are a duplicate, and have no effect again.
+            try expectEqual(try await log.enqueue(append, as: "m", with: note).value.wasDuplicate, true, "a duplicate")
+            let refused = Append(stream: "s", expected: .exactly(2), events: [draft("c"), draft("no")])
+            do {
+                _ = try await log.enqueue(refused, as: "m", with: note).value
+                throw ConformanceFailure(description: "an append whose effect throws was made")
+            } catch is No {}
+            try await expectFailure(.versionConflict, "expecting 0 of 2") {
+                let late = Append(stream: "s", expected: .exactly(0), events: [draft("late")])
+                _ = try await log.enqueue(late, as: "m", with: note).value
+            }
+            let tickets = try (0..<50).map { number in
+                let next = Append(
+                    stream: "s", expected: .exactly(Int64(2 + number)), events: [draft("\(number)")])
+                return number % 2 == 0 ? try log.enqueue(next, as: "m", with: note) : try log.enqueue([next])
+            }
+            for ticket in tickets { _ = try await ticket.value }
+            try expectEqual(log.head, 53, "the head")
+            let even = (0..<25).map { "\(4 + 2 * $0) \(3 + 2 * $0) \(2 * $0)" }
+            try expectEqual(try await seen(), ["2 1 a", "3 2 b"] + even, "what was done")
+        },
         ConformanceCheck("appends handed over together are made together or not at all") { store in
             let log = store.log
             _ = try await log.append([Append(stream: "b", events: [draft("b")])])

@@ -19,7 +19,9 @@ public enum StreamConformance {
     }
 
     /// All checks. Each wants a store of its own.
-    public static let checks: [ConformanceCheck] = [
+    public static let checks: [ConformanceCheck] = lives + TombstoneConformance.checks
+
+    private static let lives: [ConformanceCheck] = [
         ConformanceCheck(
             "a deleted stream refuses appends with an error that says so, keeps its events, and goes on once restored"
         ) { store in
