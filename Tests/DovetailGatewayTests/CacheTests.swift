@@ -222,6 +222,47 @@ import Testing
         await backend.stop()
     }
 
+    /// What the 304 says stands in place of what was said before, for those after it too (RFC 9111 4.3.4).
+    @Test func whatA304SaysTakesThePlaceOfWhatWasSaidBefore() async throws {
+        let (backend, _) = try await counting { request, number in
+            request.value("if-none-match") != nil
+                ? "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\nETag: \"a\"\r\nx-OWN: \(number)\r\nContent-Type: a/b\r\nX: "
+                : "Cache-Control: max-age=0\r\nETag: \"a\"\r\nX-Own: \(number)\r\nX-Other: \(number)\r\nContent-Type: c/d\r\n"
+        }
+        try await withGateway(configuration(backend, routes: [try cached()])) { gateway in
+            _ = try await gateway.get("/x")
+            for _ in 0..<2 {
+                let answer = try await gateway.get("/x")
+                #expect(answer?.text == "answer 1")
+                #expect(answer?.values("x-own") == ["2"] && answer?.values("x-other") == ["1"])
+                #expect(answer?.values("cache-control") == ["max-age=60"])
+                #expect(answer?.values("content-type") == ["c/d"])
+            }
+            #expect(backend.requests.all.count == 2)
+        }
+        await backend.stop()
+    }
+
+    /// It holds for who has asked, and for nobody after.
+    @Test(arguments: ["Cache-Control: no-store", "Cache-Control: private, max-age=60", "Set-Cookie: a=1"])
+    func whatA304SaysMustNotBeKeptIsThrownAway(field: String) async throws {
+        let (backend, _) = try await counting { request, _ in
+            request.value("if-none-match") != nil
+                ? "HTTP/1.1 304 Not Modified\r\n\(field)\r\nETag: \"a\"\r\nX: "
+                : "Cache-Control: max-age=0\r\nETag: \"a\"\r\n"
+        }
+        try await withGateway(configuration(backend, routes: [try cached()])) { gateway in
+            #expect(try await gateway.get("/x")?.text == "answer 1")
+            let renewed = try await gateway.get("/x")
+            #expect(renewed?.status == 200 && renewed?.text == "answer 1")
+            #expect(await gateway.gateway.metrics().cachedAnswers == 0)
+            let next = try await gateway.get("/x")
+            #expect(next?.text == "answer 3")
+            #expect(backend.requests.all.last?.value("if-none-match") == nil)
+        }
+        await backend.stop()
+    }
+
     @Test func keepsWhatDependsOnARequestApart() async throws {
         let (backend, count) = try await counting { _, _ in
             "Cache-Control: max-age=60\r\nVary: Accept-Language, X-A\r\n"

@@ -36,6 +36,13 @@ import Testing
             #expect(
                 streams.map { $0.received.all.first?.fields?.first(name: ":status") } == ["502", "502", "200"])
             await first.close()
+            // What is told of them is what the clients got.
+            await gateway.finished.wait(for: 4)
+            #expect(gateway.finished.all.map(\.status) == [200, 502, 502, 200])
+            #expect(gateway.finished.all.allSatisfy { !$0.brokeOff })
+            let metrics = await gateway.gateway.metrics()
+            #expect(metrics.routes["all"]?.requests == [0, 2, 0, 0, 2, 0])
+            #expect(metrics.rejected[.upstream] == 2)
             let plain = try await gateway.get("/61440")
             #expect(plain?.text == "ok")
         }
@@ -58,6 +65,49 @@ import Testing
             try await client.startReading()
             await client.ended.wait()
             #expect(client.received.all.compactMap(\.text).joined() == body)
+        }
+        await backend.stop()
+    }
+
+    /// Writing the end of an answer may end its stream, and its exchange: those that wait for the connection to the upstream get one that is alive.
+    @Test func anAnswerWhoseEndCannotBeSentTakesNobodyWithIt() async throws {
+        let gate = Gate()
+        let trailers = (0..<20).map { "x-\($0): \(String(repeating: "~", count: 1000))\r\n" }.joined()
+        let backend = try await Backend { request in
+            guard request.line.contains("/long") else { return [.send(HTTP2ClientTests.ok)] }
+            return [
+                .after {
+                    await gate.wait()
+                    return [
+                        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\(trailers)\r\n")
+                    ]
+                }
+            ]
+        }
+        let configuration = configuration(backend, routes: [try route("all", "/**")]) { $0.poolSize = 1 }
+        try await withGateway(configuration) { gateway in
+            let client = try await HTTP2Client(port: gateway.port)
+            try await client.send(
+                .head(
+                    [
+                        (":method", "GET"), (":scheme", "http"), (":path", "/long"), (":authority", "a"),
+                        ("te", "trailers"),
+                    ], ends: true))
+            await backend.requests.wait(for: 1)
+            var waiting: [RawClient] = []
+            for _ in 0..<3 {
+                let client = try await gateway.client()
+                try await client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+                waiting.append(client)
+            }
+            try await Task.sleep(for: .milliseconds(100))
+            gate.open()
+            await client.ended.wait()
+            for client in waiting {
+                #expect(await client.response()?.status == 200)
+                await client.close()
+            }
+            await client.close()
         }
         await backend.stop()
     }

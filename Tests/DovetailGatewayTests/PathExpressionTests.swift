@@ -47,6 +47,20 @@ import Testing
         }
     }
 
+    /// Written out, these would be repeated more often than anybody can wait.
+    @Test(arguments: ["(?:)", "(?:(?:)(?:))", "(?:a{0})", "(?:(?:b{0}){2}a{0,0})"])
+    func nothingRepeatedIsNothing(nothing: String) throws {
+        var text = nothing
+        for _ in 0..<20 { text = "(?:\(text){100})" }
+        let expression = try PathExpression("/x\(text)")
+        #expect(match(expression, "/x") == [])
+        #expect(match(expression, "/xa") == nil)
+        #expect(expression.program.count < 10)
+        #expect(throws: GatewayConfigurationError.self) {
+            try PathExpression("/x\(text.replacing(nothing, with: "(?:|)"))")
+        }
+    }
+
     /// The platform's own engine is the oracle: on random expressions and paths both say the same, captures included.
     @Test func agreesWithAnotherEngineOnRandomExpressions() throws {
         var random = SeededRandom(seed: 20_261_128)

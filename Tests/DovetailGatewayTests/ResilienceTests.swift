@@ -121,6 +121,20 @@ struct ResilienceTests {
         await backend.stop()
     }
 
+    /// On a route without a timeout nothing else would end the wait.
+    @Test func aServerThatAsksForMuchPatienceIsNotAskedAgain() async throws {
+        let backend = try await Backend { _ in
+            [.send("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 86400\r\nContent-Length: 2\r\n\r\nno")]
+        }
+        try await withGateway(configuration(backend, routes: [try everything(timeout: nil)])) { gateway in
+            let response = try await gateway.get("/")
+            #expect(response?.status == 503)
+            #expect(response?.value("retry-after") == "86400", "the client is told what the server says")
+            #expect(backend.requests.all.count == 1)
+        }
+        await backend.stop()
+    }
+
     @Test func opensTheBreakerAndSaysWhenToComeBack() async throws {
         let backend = try await Backend { _ in
             [.send("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")]
@@ -165,6 +179,26 @@ struct ResilienceTests {
             }
             await gateway.finished.wait(for: 2)
             #expect(gateway.finished.all.allSatisfy { $0.brokeOff })
+        }
+        await backend.stop()
+    }
+
+    /// The head of an answer whose body breaks off at once was not written yet: it must not come before another's.
+    @Test func nothingIsLeftOfAnAnswerThatBreaksOffAtOnce() async throws {
+        let backend = try await Backend { request in
+            [
+                .send(
+                    request.line.contains("/bad")
+                        ? "HTTP/1.1 200 OK\r\nX-Bad: 1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n" : ok)
+            ]
+        }
+        try await withGateway(configuration(backend, routes: [try everything()])) { gateway in
+            #expect(try await gateway.get("/bad") == nil)
+            #expect(try await gateway.get("/none/../x")?.value("x-bad") == nil)
+            #expect(try await gateway.get("/bad") == nil)
+            let answer = try await gateway.get("/good")
+            #expect(answer?.text == "ok" && answer?.value("x-bad") == nil)
+            #expect(backend.requests.all.map(\.line).last == "GET /good HTTP/1.1")
         }
         await backend.stop()
     }

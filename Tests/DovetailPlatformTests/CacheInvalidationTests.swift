@@ -35,7 +35,8 @@ private struct NamesAPI: Contract {
             }
             module.handle(\.rename) { _, _ in Empty() }
         }
-        let port = Int.random(in: 20_000..<60_000)
+        // Below those that the kernel gives to clients, of which one may be in use.
+        let port = Int.random(in: 20_000..<32_768)
         let configuration = try PlatformConfiguration.parse(
             Array(
                 """
@@ -51,7 +52,10 @@ private struct NamesAPI: Contract {
         let node = try await Node.start(
             configuration, modules: [module], node: "main", telemetry: try Telemetry(configuration, node: "main"))
         let (opened, open) = AsyncStream<Void>.makeStream()
-        let running = Task { try await node.run { open.yield() } }
+        let running = Task {
+            defer { open.finish() }
+            try await node.run { open.yield() }
+        }
         for await _ in opened { break }
         let transport = HTTPTransport(to: .tcp(host: "127.0.0.1", port: port), callee: "gateway")
         func get(_ path: String) async throws -> (text: String, cache: String) {

@@ -23,7 +23,7 @@ private struct AddressesAPI: Contract {
                 try tables.execute("INSERT INTO addresses VALUES (\(moved.address))")
             }
         let module = Module("addresses", provides: api) { $0.project(addresses) }
-        let port = Int.random(in: 20_000..<60_000)
+        let port = Int.random(in: 20_000..<32_768)
         let configuration = try parse(
             """
             version: 1

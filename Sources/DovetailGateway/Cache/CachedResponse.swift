@@ -74,10 +74,12 @@ struct Storability {
     /// The statuses that are kept: their meaning is final, and a body of a part is none of them.
     private static let statuses: Set<Int> = [200, 203, 204, 300, 301, 308, 404, 410]
 
-    /// Nil if the answer must not be kept.
+    /// Nil if the answer must not be kept, or it would be of no use.
+    ///
+    /// - Parameter isRenewal: Whether it says that what is kept still holds; what of that is of use is known already.
     init?(
         status: Int, fields: [HeaderField], bytes: UnsafeRawBufferPointer, policy: CachePolicy,
-        isAuthorised: Bool, now: MonotonicTime, wallSeconds: Int64
+        isAuthorised: Bool, isRenewal: Bool = false, now: MonotonicTime, wallSeconds: Int64
     ) {
         let control = CacheControl(fields, in: bytes)
         guard Storability.statuses.contains(status), !control.noStore, !control.isPrivate else { return nil }
@@ -133,6 +135,6 @@ struct Storability {
         let isUseful =
             times.lifetime > times.initialAge || tag != nil || lastModified != nil || times.staleIfError > 0
             || times.staleWhileRevalidate > 0
-        guard isUseful else { return nil }
+        guard isUseful || isRenewal else { return nil }
     }
 }

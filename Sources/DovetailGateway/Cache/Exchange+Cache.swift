@@ -174,20 +174,18 @@ extension Exchange {
         let storability = Storability(
             status: isNotModified ? fill.stale?.status ?? 200 : response.status, fields: answer, bytes: bytes,
             policy: fill.policy, isAuthorised: head.authorization != nil || principal != nil || granted != nil,
-            now: now,
-            wallSeconds: WallClock.milliseconds / 1000)
-        if isNotModified, var stale = fill.stale {
-            // What the 304 does not say stays as it was (RFC 9111 3.2).
-            if !Exchange.speaksOfTime(answer, bytes) {
-                stale.times.storedAt = now
-                stale.times.initialAge = 0
-            } else if let storability {
-                stale.times = storability.times
+            isRenewal: isNotModified, now: now, wallSeconds: WallClock.milliseconds / 1000)
+        if isNotModified, let stale = fill.stale {
+            let lines = Exchange.keptLines(
+                answer, bytes, ownsCORS: route?.cors != nil, edits: route?.responseHeaders, isRenewal: true)
+            let renewed = stale.renewed(by: answer, bytes, lines: lines, storability, at: now)
+            if Storability.isForbidden(by: answer, bytes) {
+                worker.shared.cache.remove(stale, under: fill.key)
+            } else {
+                worker.shared.cache.store(renewed, under: fill.key, since: fill.began)
             }
-            stale.tag = storability?.tag ?? stale.tag
-            worker.shared.cache.store(stale, under: fill.key, since: fill.began)
             status = 0
-            serve(stale, status: "hit; fwd=stale; fwd-status=304")
+            serve(renewed, status: "hit; fwd=stale; fwd-status=304")
             return true
         }
         let way = "\(fill.status); fwd-status=\(response.status)"
@@ -204,14 +202,6 @@ extension Exchange {
             vary: storability.vary.map { .init(name: $0, value: said($0)) }, times: storability.times)
         cacheStatus = way + "; stored"
         return false
-    }
-
-    /// Whether an answer says itself how long it may be served.
-    private static func speaksOfTime(_ fields: [HeaderField], _ bytes: UnsafeRawBufferPointer) -> Bool {
-        fields.contains { field in
-            let name = bytes[field.name]
-            return name.equalsIgnoringCase("cache-control") || name.equalsIgnoringCase("expires")
-        }
     }
 
     /// A streamed answer of a handler is not kept.
@@ -282,9 +272,11 @@ extension Exchange {
         return true
     }
 
-    /// The fields that are kept, as lines: not those of the hop, nor those that are written for each request.
+    /// The fields that are kept, as lines: not those of the hop, nor those that are written for each request; of a renewal those that take the place of
+    /// what is kept.
     private static func keptLines(
-        _ fields: [HeaderField], _ bytes: UnsafeRawBufferPointer, ownsCORS: Bool, edits: CompiledHeaderEdits?
+        _ fields: [HeaderField], _ bytes: UnsafeRawBufferPointer, ownsCORS: Bool, edits: CompiledHeaderEdits?,
+        isRenewal: Bool = false
     ) -> [UInt8] {
         var lines: [UInt8] = []
         for field in fields {
@@ -304,7 +296,7 @@ extension Exchange {
             lines += bytes[field.value]
             lines += [0x0D, 0x0A]
         }
-        return lines + (edits?.lines ?? [])
+        return isRenewal ? lines : lines + (edits?.lines ?? [])
     }
 
     // MARK: Keys

@@ -108,6 +108,15 @@ final class ResponseCache: Sendable {
         }
     }
 
+    /// Throws away the answer for the same values of what `response` depends on.
+    func remove(_ response: CachedResponse, under key: Key) {
+        state.withLock { state in
+            for id in state.variants[key] ?? [] where state.kept[id]?.response.vary == response.vary {
+                ResponseCache.remove(id, &state)
+            }
+        }
+    }
+
     /// Throws away what is kept for a host and path, whatever the query.
     func invalidate(place: [UInt8]) {
         state.withLock { state in

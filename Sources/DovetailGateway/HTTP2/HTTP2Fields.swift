@@ -24,6 +24,34 @@ enum HTTP2Fields {
         return encoded.readableBytes + 16 <= longest
     }
 
+    /// A name as HTTP/2 has it, in lower case.
+    static func name(_ bytes: UnsafeRawBufferPointer) -> String {
+        String(unsafeUninitializedCapacity: bytes.count) { room in
+            for index in 0..<bytes.count { room.initializeElement(at: index, to: lowercased(bytes[index])) }
+            return bytes.count
+        }
+    }
+
+    /// Whether a field goes into the table that compresses those after it (RFC 7541).
+    ///
+    /// What gives entry does not (7.1.3), nor what is another for each message: it would only push out what comes again, and be searched with each
+    /// field that follows.
+    static func indexing(of field: KnownField) -> HPACKIndexing {
+        switch field {
+        case .authorization: .neverIndexed
+        case .correlationID, .traceparent: .nonIndexable
+        default: .indexable
+        }
+    }
+
+    /// Writes a field that is valid as a line.
+    static func writeLine(_ name: String, _ value: String, into output: inout ByteBuffer) {
+        output.writeString(name)
+        output.writeLiteral(": ")
+        output.writeString(value)
+        output.writeLiteral("\r\n")
+    }
+
     /// Writes data as a chunk; nothing for none.
     static func writeChunk(_ data: ByteBuffer, into output: inout ByteBuffer) {
         guard data.readableBytes > 0 else { return }

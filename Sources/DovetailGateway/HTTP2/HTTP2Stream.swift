@@ -13,6 +13,9 @@ final class HTTP2Stream: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = HTTP2Frame.FramePayload
 
+    /// The client gets a 502 in place of the answer that was written.
+    struct AnswerRefused {}
+
     private var isChunked = false
     private var hasHead = false
     private var requestIsOver = false
@@ -44,7 +47,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
     private func read(_ payload: HTTP2Frame.FramePayload, _ context: ChannelHandlerContext) {
         switch payload {
         case .headers(let frame) where !hasHead:
-            guard let bytes = requestHead(frame) else { return reset(context, .protocolError) }
+            guard let bytes = requestHead(frame, context) else { return reset(context, .protocolError) }
             hasHead = true
             context.fireChannelRead(wrapInboundOut(bytes))
         case .headers(let frame) where frame.endStream:
@@ -74,7 +77,8 @@ final class HTTP2Stream: ChannelDuplexHandler {
     }
 
     /// The head as HTTP/1.1 has it; nil if a field holds what no field may.
-    private func requestHead(_ frame: HTTP2Frame.FramePayload.Headers) -> ByteBuffer? {
+    private func requestHead(_ frame: HTTP2Frame.FramePayload.Headers, _ context: ChannelHandlerContext) -> ByteBuffer?
+    {
         guard var methodText = frame.headers.first(name: ":method"), let path = frame.headers.first(name: ":path"),
             methodText.utf8.allSatisfy(ByteClass.token.contains),
             !path.isEmpty, path.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F })
@@ -86,15 +90,18 @@ final class HTTP2Stream: ChannelDuplexHandler {
         }
         method = Array(methodText.utf8).withUnsafeBytes { Method($0) } ?? .get
         let authority = frame.headers.first(name: ":authority")
-        var bytes = ByteBuffer()
-        bytes.writeString("\(methodText) \(path) HTTP/1.1\r\n")
+        var bytes = context.channel.allocator.buffer(capacity: 512)
+        bytes.writeString(methodText)
+        bytes.writeLiteral(" ")
+        bytes.writeString(path)
+        bytes.writeLiteral(" HTTP/1.1\r\n")
         var hasLength = false
         var cookies: [String] = []
         if let authority {
             guard authority.utf8.allSatisfy(isFieldValueByte) else { return nil }
-            bytes.writeString("host: \(authority)\r\n")
+            HTTP2Fields.writeLine("host", authority, into: &bytes)
         }
-        for (name, value, _) in frame.headers where !name.hasPrefix(":") {
+        for (name, value, _) in frame.headers where name.utf8.first != UInt8(ascii: ":") {
             guard HTTP2Fields.isValid(name, value) else { return nil }
             switch name {
             case "host" where authority != nil: continue
@@ -107,7 +114,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
             case "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade": return nil
             default: break
             }
-            bytes.writeString("\(name): \(value)\r\n")
+            HTTP2Fields.writeLine(name, value, into: &bytes)
         }
         if !cookies.isEmpty { bytes.writeString("cookie: \(cookies.joined(separator: "; "))\r\n") }
         if wantsTunnel {
@@ -170,7 +177,10 @@ final class HTTP2Stream: ChannelDuplexHandler {
                 switch field.known {
                 case .connection, .transferEncoding, .hopByHop: continue
                 case .other where isTunnel && bytes[field.name].equalsIgnoringCase("sec-websocket-accept"): continue
-                default: headers.add(name: bytes[field.name].text.lowercased(), value: bytes[field.value].text)
+                default:
+                    headers.add(
+                        name: HTTP2Fields.name(bytes[field.name]), value: bytes[field.value].text,
+                        indexing: HTTP2Fields.indexing(of: field.known))
                 }
             }
         }
@@ -193,6 +203,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
     private func refuseAnswer(_ context: ChannelHandlerContext) {
         isOver = true
         outbound = ByteBuffer()
+        context.fireUserInboundEventTriggered(AnswerRefused())
         send(.headers(.init(headers: HPACKHeaders([(":status", "502")]), endStream: true)), context)
     }
 

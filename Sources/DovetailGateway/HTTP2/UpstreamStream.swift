@@ -80,9 +80,8 @@ final class UpstreamStream: ChannelDuplexHandler {
                 }
             default:
                 headers.add(
-                    name: bytes[field.name].text.lowercased(), value: bytes[field.value].text,
-                    // What gives entry is not put into the table that compresses (RFC 7541 7.1.3).
-                    indexing: field.known == .authorization ? .neverIndexed : .indexable)
+                    name: HTTP2Fields.name(bytes[field.name]), value: bytes[field.value].text,
+                    indexing: HTTP2Fields.indexing(of: field.known))
             }
         }
         return headers
@@ -125,14 +124,14 @@ final class UpstreamStream: ChannelDuplexHandler {
         else { return false }
         bytes.writeString("HTTP/1.1 \(status) \r\n")
         var hasLength = false
-        for (name, value, _) in frame.headers where !name.hasPrefix(":") {
+        for (name, value, _) in frame.headers where name.utf8.first != UInt8(ascii: ":") {
             guard HTTP2Fields.isValid(name, value) else { return false }
             switch name {
             case "connection", "transfer-encoding", "keep-alive", "upgrade", "proxy-connection": return false
             case "content-length": hasLength = true
             default: break
             }
-            bytes.writeString("\(name): \(value)\r\n")
+            HTTP2Fields.writeLine(name, value, into: &bytes)
         }
         if status >= 200 {
             hasAnswer = true

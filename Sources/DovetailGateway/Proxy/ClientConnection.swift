@@ -205,6 +205,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is HTTP2Stream.AnswerRefused { exchange?.answerRefused() }
         guard case .some(ChannelEvent.inputClosed) = event as? ChannelEvent else {
             context.fireUserInboundEventTriggered(event)
             return

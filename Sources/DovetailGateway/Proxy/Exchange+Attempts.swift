@@ -150,6 +150,9 @@ extension Exchange {
         return true
     }
 
+    /// A request is not held back longer than this, whatever its route's timeout.
+    private static let longestRetryWait = Duration.seconds(15)
+
     /// How long to wait before another attempt; nil if there is to be none.
     private func waitBeforeRetry(after failure: AttemptFailure, _ pool: UpstreamPool) -> Duration? {
         guard replay != nil else { return nil }
@@ -173,9 +176,11 @@ extension Exchange {
         }
         guard let retry = pool.upstream.retry, !isCopy else { return nil }
         let now = MonotonicTime.now
+        // Who asks for more patience than that gets no second request: its answer is passed on, and says the same to the client.
+        let patience = now + Exchange.longestRetryWait
         let decision = retry.policy.decide(
             afterAttempt: attempts, failedWith: error, safety: isIdempotent ? .always : .onlyIfNotSent, at: now,
-            deadline: deadline, using: &worker.random)
+            deadline: min(deadline ?? patience, patience), using: &worker.random)
         guard case .retry(let wait) = decision, pool.guards.budget?.withdraw(at: now) ?? false else { return nil }
         return wait
     }

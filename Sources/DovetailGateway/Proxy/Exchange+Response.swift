@@ -89,6 +89,11 @@ extension Exchange {
         client.write(worker.takeComposed())
     }
 
+    /// Throws away what is composed: nobody is there for it, and it must not stand before what is composed next.
+    func dropComposed() {
+        if worker.isComposing { _ = worker.takeComposed() }
+    }
+
     // MARK: The gateway's own answers
 
     /// Answers with a problem and counts why.

@@ -48,6 +48,7 @@ final class Exchange {
     /// The status of the final answer, once its head is written; 0 before.
     var status = 0
     var responseFraming = BodyFraming.none
+    private var answerIsRefused = false
 
     var attempts = 0
     var attemptStarted = MonotonicTime(nanoseconds: 0)
@@ -356,7 +357,15 @@ final class Exchange {
     func clientGone() {
         guard !isOver else { return }
         cancelResponder()
-        end(brokeOff: true)
+        end(brokeOff: !answerIsRefused)
+    }
+
+    /// The answer's head is more than the client's protocol carries: what it has got, and will get no more of, is a 502.
+    func answerRefused() {
+        guard !isOver else { return }
+        answerIsRefused = true
+        status = 502
+        worker.counters.rejected[.upstream, default: 0] += 1
     }
 
     func deadlineReached() {

@@ -70,6 +70,8 @@ final class HandlerCall {
             worker.counters.lateAnswers += 1
             return false
         }
+        // Writing may end the connection, and nobody else may hold the exchange then.
+        let exchange = exchange
         let fields = HandlerCall.fields(of: response.headers)
         let reason = Exchange.reason(of: response.status.code)
         switch response.body {
@@ -90,6 +92,7 @@ final class HandlerCall {
     /// A piece of a streamed answer; `writer` goes on when there is room for another.
     func write(_ bytes: [UInt8], _ writer: CheckedContinuation<Void, any Error>) {
         guard !isOver else { return writer.resume(throwing: CancellationError()) }
+        let exchange = exchange
         if !bytes.isEmpty, exchange.head.method != .head {
             exchange.responseBody(ByteBuffer(bytes: bytes))
             exchange.commitResponse()
@@ -104,6 +107,7 @@ final class HandlerCall {
     func end(brokeOff: Bool) {
         guard !isOver else { return }
         isOver = true
+        let exchange = exchange
         exchange.responder = .none
         guard !brokeOff else { return exchange.fail() }
         exchange.responseEnd()

@@ -4,11 +4,11 @@ import Synchronization
 
 /// What the loops of a gateway share: limiters, breakers and budgets, which are exact for the process, and the callback.
 final class SharedState: Sendable {
-    private struct Tables {
-        var inFlight: [String: (policy: InFlightPolicy, limit: InFlightLimit)] = [:]
-        var limiters: [String: (limit: Route.Limit, limiter: RateLimiter)] = [:]
-        var guards: [String: (upstream: Upstream, guards: UpstreamGuards)] = [:]
-        var nonces: [String: (settings: SignatureAuthentication, memory: NonceMemory)] = [:]
+    struct Tables {
+        fileprivate var inFlight: [String: (policy: InFlightPolicy, limit: InFlightLimit)] = [:]
+        fileprivate var limiters: [String: (limit: Route.Limit, limiter: RateLimiter)] = [:]
+        fileprivate var guards: [String: (upstream: Upstream, guards: UpstreamGuards)] = [:]
+        fileprivate var nonces: [String: (settings: SignatureAuthentication, memory: NonceMemory)] = [:]
     }
 
     private let tables = Mutex(Tables())
@@ -88,6 +88,12 @@ final class SharedState: Sendable {
             tables.guards.compactMapValues { $0.guards.breaker.map { UInt64($0.snapshot.openings) } }
         }
     }
+
+    /// What there is, for ``restore(_:)``.
+    var remembered: Tables { tables.withLock { $0 } }
+
+    /// Goes on with what there was: the configuration that made something new does not come to be.
+    func restore(_ remembered: Tables) { tables.withLock { $0 = remembered } }
 
     /// Forgets what `configuration` does not name.
     func keepOnly(_ configuration: GatewayConfiguration) {

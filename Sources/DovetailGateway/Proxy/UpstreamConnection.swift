@@ -176,6 +176,7 @@ final class UpstreamConnection: ChannelInboundHandler {
         } catch {
             guard let exchange else { return }
             self.exchange = nil
+            exchange.dropComposed()
             close()
             fail(exchange, .invalid(error))
         }
@@ -236,13 +237,18 @@ final class UpstreamConnection: ChannelInboundHandler {
 
     private func readBody() throws(CodecError) {
         guard let exchange else { return }
-        while let slice = try body?.next(&inbound) { exchange.responseBody(slice) }
+        // Writing may end the client's connection, and with it the exchange, which leaves this connection then.
+        while let slice = try body?.next(&inbound) {
+            exchange.responseBody(slice)
+            guard self.exchange === exchange else { return exchange.dropComposed() }
+        }
         if inbound.readableBytes == 0 { inbound = ByteBuffer() }
         guard let body, body.isDone else {
             exchange.commitResponse()
             return
         }
         exchange.responseEnd(trailers: body.trailers)
+        guard self.exchange === exchange else { return }
         self.exchange = nil
         hasServed = true
         exchange.responder = .none

@@ -8,6 +8,8 @@ final class Worker {
     let loop: any EventLoop
     let shared: SharedState
     private(set) var snapshot: Snapshot
+    /// What it will serve by, once all loops can.
+    private var prepared: (snapshot: Snapshot, authenticators: [String: AuthenticatorState])?
     private var wheel: TimerWheel
     private var isTicking = false
     private var clients: [ObjectIdentifier: ClientConnection] = [:]
@@ -42,8 +44,8 @@ final class Worker {
         routeMetrics[""] = unroutedCounters
     }
 
-    /// Swaps the compiled routes; requests in flight keep those they started with. On an error nothing has changed.
-    func apply(
+    /// Compiles a configuration for ``takeOver()``. On an error, and until then, nothing has changed.
+    func prepare(
         _ configuration: GatewayConfiguration, verifiers: [String: JWTVerifier]
     ) throws(GatewayConfigurationError) {
         var states: [String: AuthenticatorState] = [:]
@@ -63,10 +65,23 @@ final class Worker {
             }
         }
         let next = try Snapshot(configuration, authenticators: compiled, worker: self, previous: snapshot)
+        discardPrepared()
+        prepared = (next, states)
+    }
+
+    /// Serves by what was prepared; requests in flight keep the routes that they started with.
+    func takeOver() {
+        guard let (next, states) = prepared.take() else { return }
         authenticators = states
         for (name, pool) in snapshot.pools where next.pools[name] !== pool { pool.retire() }
         snapshot = next
         if next.load?.maximumLoopLag != nil { measureLag() } else { cancel(lagTimer) }
+    }
+
+    /// Goes on as before.
+    func discardPrepared() {
+        guard let (next, _) = prepared.take() else { return }
+        for (name, pool) in next.pools where snapshot.pools[name] !== pool { pool.retire() }
     }
 
     /// Keeps time while nothing else does.

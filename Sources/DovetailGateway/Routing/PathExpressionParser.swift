@@ -7,6 +7,12 @@ indirect enum PathExpressionNode {
     /// So many times; without `most`, any number.
     case repetition(PathExpressionNode, least: Int, most: Int?, isLazy: Bool)
 
+    /// Nothing, which every path has everywhere.
+    static var nothing: PathExpressionNode { .sequence([]) }
+
+    /// Whether it is no more than that; in a parsed tree nothing is made of several nothings, nor of one repeated.
+    var isNothing: Bool { if case .sequence(let nodes) = self { nodes.isEmpty } else { false } }
+
     /// Adds what it begins with in any case; false if it goes on in more than one way.
     func appendLiteral(to literal: inout [UInt8]) -> Bool {
         switch self {
@@ -69,7 +75,8 @@ struct PathExpressionParser {
     private mutating func sequence() throws(GatewayConfigurationError) -> PathExpressionNode {
         var nodes: [PathExpressionNode] = []
         while let next = rest.first, next != UInt8(ascii: "|"), next != UInt8(ascii: ")"), next != UInt8(ascii: "$") {
-            nodes.append(try repeated(try element()))
+            let node = try repeated(try element())
+            if !node.isNothing { nodes.append(node) }
         }
         return nodes.count == 1 ? nodes[0] : .sequence(nodes)
     }
@@ -91,6 +98,8 @@ struct PathExpressionParser {
         }
         let isLazy = take("?")
         if let next = rest.first, "*+?{".utf8.contains(next) { throw refuse("repeats a repetition; put it in a group") }
+        // Written out, nothing would be as long as it is often: every node has a step of its own, so that the bound on steps bounds the work.
+        guard !node.isNothing, most != 0 else { return .nothing }
         return .repetition(node, least: least, most: most, isLazy: isLazy)
     }
 

@@ -13,7 +13,7 @@ import Synchronization
 public final class Gateway: Service {
     private enum Phase {
         case idle
-        case running(workers: [NIOLoopBound<Worker>], port: Int, checks: HealthChecks, names: NameResolution)
+        case running(workers: Workers, port: Int, checks: HealthChecks, names: NameResolution)
         case ended
     }
 
@@ -86,25 +86,23 @@ public final class Gateway: Service {
 
     private func serve(on group: MultiThreadedEventLoopGroup) async throws -> Bool {
         let configuration = state.withLock { $0.configuration }
-        let verifiers = try await prepareVerifiers(configuration)
+        let verifiers = try await makeVerifiers(configuration)
         let certificates = try configuration.tls.map { tls throws(GatewayConfigurationError) in
             try CertificateTable(tls)
         }
-        state.withLock { $0.certificates = certificates }
+        state.withLock { ($0.certificates, $0.verifiers) = (certificates, verifiers) }
         let listener = try Listener(configuration.listen, loops: loopCount)
         let shared = shared
-        var workers: [NIOLoopBound<Worker>] = []
+        var loops: [NIOLoopBound<Worker>] = []
         for loop in group.makeIterator() {
-            workers.append(
-                try await loop.submit {
-                    let worker = Worker(loop: loop, shared: shared)
-                    try worker.apply(configuration, verifiers: verifiers)
-                    return NIOLoopBound(worker, eventLoop: loop)
-                }.get())
+            loops.append(
+                try await loop.submit { NIOLoopBound(Worker(loop: loop, shared: shared), eventLoop: loop) }.get())
         }
+        let workers = Workers(loops, sharing: shared)
+        try await workers.apply(configuration, verifiers: verifiers)
         let channels = try await listener.channels(on: group) { [workers] channel in
             channel.eventLoop.makeCompletedFuture {
-                guard let worker = workers.first(where: { $0.eventLoop === channel.eventLoop }) else { return }
+                guard let worker = workers.all.first(where: { $0.eventLoop === channel.eventLoop }) else { return }
                 if let most = worker.value.snapshot.configuration.load.maximumConnections {
                     guard shared.load.openConnection(limit: most) else { throw ChannelError.alreadyClosed }
                     channel.closeFuture.whenComplete { _ in shared.load.closeConnection() }
@@ -123,14 +121,14 @@ public final class Gateway: Service {
         }
         started(workers, listener.port, checks, names)
         names.apply(configuration)
-        logger.info("gateway is listening", metadata: ["port": "\(listener.port)", "loops": "\(workers.count)"])
+        logger.info("gateway is listening", metadata: ["port": "\(listener.port)", "loops": "\(workers.all.count)"])
         let isGraceful = (try? await gracefulShutdown()) != nil
         for channel in channels { try? await channel.close() }
         return await stop(workers, within: isGraceful ? configuration.timeouts.drain : .zero)
     }
 
     private func started(
-        _ workers: [NIOLoopBound<Worker>], _ port: Int, _ checks: HealthChecks, _ names: NameResolution
+        _ workers: Workers, _ port: Int, _ checks: HealthChecks, _ names: NameResolution
     ) {
         let waiters = state.withLock { state in
             state.phase = .running(workers: workers, port: port, checks: checks, names: names)
@@ -150,26 +148,10 @@ public final class Gateway: Service {
     }
 
     /// Drains the loops; false if handlers are still at work when the time is over.
-    private func stop(_ workers: [NIOLoopBound<Worker>], within time: Duration) async -> Bool {
+    private func stop(_ workers: Workers, within time: Duration) async -> Bool {
         logger.info("gateway is draining")
-        let limits = workers.map { worker in
-            worker.eventLoop.scheduleTask(in: .nanoseconds(time.wholeNanoseconds)) { worker.value.closeAll() }
-        }
-        for worker in workers {
-            await withCheckedContinuation { continuation in
-                worker.eventLoop.execute { worker.value.drain { continuation.resume() } }
-            }
-        }
-        for limit in limits { limit.cancel() }
         var metrics = GatewayMetrics()
-        for worker in workers {
-            if let part = try? await worker.eventLoop.submit({
-                worker.value.closeAll()
-                return worker.value.currentMetrics()
-            }).get() {
-                metrics.add(part)
-            }
-        }
+        for part in await workers.drain(within: time) { metrics.add(part) }
         metrics.take(shared)
         state.withLock { [metrics] in $0.lastMetrics = metrics }
         return metrics.handlerCallsInFlight == 0
@@ -212,42 +194,30 @@ public final class Gateway: Service {
         guard isSecure == (configuration.tls != nil) else {
             throw GatewayConfigurationError("whether the gateway speaks TLS takes a restart to change")
         }
-        let verifiers = try await prepareVerifiers(configuration)
+        let verifiers = try await makeVerifiers(configuration)
         for upstream in configuration.upstreams { _ = try upstream.tls?.context(upstream: upstream.name) }
-        if let tls = configuration.tls { try state.withLock({ $0.certificates })?.reload(tls) }
-        try await hand(resolved(configuration), verifiers, to: phase)
-        if case .running(_, _, _, let names) = phase { names.apply(configuration) }
-        state.withLock { $0.configuration = configuration }
+        let certificates = state.withLock { $0.certificates }
+        let resolved = resolved(configuration)
+        if case .running(let workers, _, let checks, let names) = phase {
+            try await workers.apply(resolved, verifiers: verifiers) { () throws(GatewayConfigurationError) in
+                if let tls = configuration.tls { try certificates?.reload(tls) }
+            }
+            checks.apply(resolved)
+            names.apply(configuration)
+        }
+        state.withLock { state in
+            state.configuration = configuration
+            state.verifiers = verifiers
+            state.servers.keepOnly(Set(configuration.upstreams.flatMap(ResolvedServers.names)))
+        }
         shared.keepOnly(configuration)
         // A route may lead elsewhere now, or change what it passes on.
         shared.cache.clear()
     }
 
-    /// Gives all loops a configuration whose servers are resolved.
-    private func hand(
-        _ configuration: GatewayConfiguration, _ verifiers: [String: JWTVerifier], to phase: Phase
-    ) async throws(GatewayConfigurationError) {
-        guard case .running(let workers, _, let checks, _) = phase else { return }
-        for worker in workers {
-            let result: Result<Void, GatewayConfigurationError>? = try? await worker.eventLoop.submit {
-                do throws(GatewayConfigurationError) {
-                    return .success(try worker.value.apply(configuration, verifiers: verifiers))
-                } catch {
-                    return .failure(error)
-                }
-            }.get()
-            try result?.get()
-        }
-        checks.apply(configuration)
-    }
-
     /// The configuration with the addresses that are known of its servers' names.
     private func resolved(_ configuration: GatewayConfiguration) -> GatewayConfiguration {
-        let names = Set(configuration.upstreams.flatMap(ResolvedServers.names))
-        let servers = state.withLock { state in
-            state.servers.keepOnly(names)
-            return state.servers
-        }
+        let servers = state.withLock { $0.servers }
         var configuration = configuration
         configuration.upstreams = configuration.upstreams.map(servers.applied)
         return configuration
@@ -260,10 +230,12 @@ public final class Gateway: Service {
         let (isNew, configuration, verifiers, phase) = state.withLock { state in
             (state.servers.learn(addresses, of: name), state.configuration, state.verifiers, state.phase)
         }
-        guard isNew else { return }
+        guard isNew, case .running(let workers, _, let checks, _) = phase else { return }
         logger.info("a server's name has other addresses", metadata: ["name": "\(name)", "addresses": "\(addresses)"])
         do {
-            try await hand(resolved(configuration), verifiers, to: phase)
+            let resolved = resolved(configuration)
+            try await workers.apply(resolved, verifiers: verifiers)
+            checks.apply(resolved)
         } catch {
             logger.error("the addresses could not be taken over", metadata: ["name": "\(name)", "error": "\(error)"])
         }
@@ -274,12 +246,16 @@ public final class Gateway: Service {
         let (phase, last) = state.withLock { ($0.phase, $0.lastMetrics) }
         guard case .running(let workers, _, _, _) = phase else { return last }
         var sum = GatewayMetrics()
-        for worker in workers {
-            if let part = try? await worker.eventLoop.submit({ worker.value.currentMetrics() }).get() { sum.add(part) }
-        }
+        for part in await workers.metrics() { sum.add(part) }
         sum.take(shared)
         (sum.cachedAnswers, sum.cachedBytes, _) = shared.cache.usage
         return sum
+    }
+
+    /// The counters of each loop, without what the loops share; none before the gateway listens.
+    func loopMetrics() async -> [GatewayMetrics] {
+        guard case .running(let workers, _, _, _) = state.withLock({ $0.phase }) else { return [] }
+        return await workers.metrics()
     }
 
     /// Throws away the answers that are kept for a host and path, whatever their query.
@@ -308,7 +284,7 @@ public final class Gateway: Service {
         RouteExplanation(method: method, path: path, host: host, headers, in: state.withLock { $0.configuration })
     }
 
-    private func prepareVerifiers(
+    private func makeVerifiers(
         _ configuration: GatewayConfiguration
     ) async throws(GatewayConfigurationError) -> [String: JWTVerifier] {
         let known = state.withLock { $0.verifiers }
@@ -325,7 +301,6 @@ public final class Gateway: Service {
                 }
             }
         }
-        state.withLock { [verifiers] in $0.verifiers = verifiers }
         return verifiers
     }
 }

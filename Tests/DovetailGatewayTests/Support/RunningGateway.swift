@@ -64,6 +64,18 @@ func configuration(
         listen: .init(port: 0), routes: routes, upstreams: [upstream], timeouts: .init(drain: .seconds(10)))
 }
 
+/// A configuration of one upstream `u` that speaks HTTP/2 in clear text, and a route to it for all paths.
+func http2(
+    _ port: Int, change: (inout Upstream) -> Void = { _ in }
+) throws -> GatewayConfiguration {
+    var upstream = Upstream(name: "u", servers: [.init(host: "127.0.0.1", port: port)])
+    upstream.protocol = .http2
+    change(&upstream)
+    return GatewayConfiguration(
+        listen: .init(port: 0), routes: [try route("all", "/**")], upstreams: [upstream],
+        timeouts: .init(drain: .seconds(5)))
+}
+
 /// A gate that is closed until somebody opens it.
 final class Gate: Sendable {
     private let opened = Recorded<Void>()
