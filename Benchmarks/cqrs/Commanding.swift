@@ -16,6 +16,20 @@ enum Commanding {
         try await measure(log, options) { _, _ in "hot" }
     }
 
+    /// Each command is on one of many aggregates that have been there for long, drawn at random: nearly none of them is in memory.
+    static func old(_ log: any EventLog, _ options: Options) async throws -> Measurement {
+        let count = options.aggregates
+        for first in stride(from: 0, to: count, by: 500) {
+            let appends = try (first..<min(first + 500, count)).map { number in
+                Append(
+                    stream: Tally.aggregate.stream("\(number)"), expected: .exactly(0),
+                    events: [try EventDraft(Tally.added(Tally.sample), source: "bench", context: nil)])
+            }
+            _ = try await log.append(appends)
+        }
+        return try await measure(log, options) { _, _ in "\(Int.random(in: 0..<count))" }
+    }
+
     private static func measure(
         _ log: any EventLog, _ options: Options, _ id: @escaping @Sendable (Int, Int) -> String
     ) async throws -> Measurement {

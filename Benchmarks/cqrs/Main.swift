@@ -24,6 +24,7 @@ struct CQRSBench {
         switch options.name {
         case "command-distinct": return try await Commanding.distinct(store.log, options)
         case "command-hot": return try await Commanding.hot(store.log, options)
+        case "command-old": return try await Commanding.old(store.log, options)
         case "load-1000": return try await Loading.cold(store.log, options)
         case "load-1000-snapshot": return try await Loading.fromSnapshot(store.log, options)
         case "load-1000-cached": return try await Loading.cached(store.log, options)

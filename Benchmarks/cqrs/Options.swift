@@ -1,7 +1,7 @@
 import DovetailCore
 import DovetailEvents
 
-/// What to run, from the command line: `cqrs-bench CASE --folder PATH [--seconds N] [--events N] [--durability disk|os]`.
+/// What to run, from the command line: `cqrs-bench CASE --folder PATH [--seconds N] [--events N] [--aggregates N] [--durability disk|os]`.
 struct Options: Sendable {
     var name = ""
     /// Where the store is made.
@@ -10,6 +10,8 @@ struct Options: Sendable {
     var seconds = 3.0
     /// How many events a read model is built from.
     var events = 400_000
+    /// How many aggregates there are before commands are given to old ones.
+    var aggregates = 1_000_000
     /// What the store promises.
     var durability = Durability.disk
 
@@ -23,6 +25,7 @@ struct Options: Sendable {
             case "--folder": folder = value
             case "--seconds": seconds = try Options.number(value, of: option)
             case "--events": events = try Options.number(value, of: option)
+            case "--aggregates": aggregates = try Options.number(value, of: option)
             case "--durability":
                 guard let durability = Durability(rawValue: value) else {
                     throw UsageError(reason: "--durability is disk or os, not \(value)")
