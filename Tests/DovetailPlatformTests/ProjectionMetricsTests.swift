@@ -93,4 +93,24 @@ private struct NotesAPI: Contract {
         try? await running.value
         #expect(whole.count == 8)
     }
+
+    @Test func aReadModelThatChangesWithItsEventsIsNotRebuiltBesideItself() async throws {
+        struct Note: Wire { var id: String? }
+        let aggregate = Aggregate("note", Note()).apply(NotesAPI().noted) { $0.id = $1.id }
+        let module = Module("notes", provides: NotesAPI()) {
+            $0.project(notes("kept"), with: aggregate)
+            $0.project(notes("shown"))
+        }
+        let configuration = try parse(
+            "{ version: 1, platform: test, nodes: { main: { modules: [notes], store: { engine: memory } } } }")
+        let node = try await Node.start(
+            configuration, modules: [module], node: "main", telemetry: try Telemetry(configuration, node: "main"))
+        let running = Task { try await node.run() }
+        #expect(try await node.runtimes[0].builds().map(\.projection) == ["kept", "shown"])
+        _ = try node.readModel(of: "notes", keeping: "shown")
+        let error = #expect(throws: LogError.self) { try node.readModel(of: "notes", keeping: "kept") }
+        #expect(error?.description.contains("raise its version") == true)
+        running.cancel()
+        try? await running.value
+    }
 }

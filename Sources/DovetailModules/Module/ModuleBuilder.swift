@@ -51,6 +51,7 @@ public struct ModuleBuilder<Provided: Contract> {
 
     /// Keeps a read model.
     public mutating func project(_ projection: Projection) {
+        requireNew(projection)
         parts.projections.append(projection)
     }
 
@@ -65,7 +66,14 @@ public struct ModuleBuilder<Provided: Contract> {
                 "'\(projection.name)' changes with the events of '\(aggregate.category)', which does not know '\(topic)'"
             )
         }
+        requireNew(projection)
         parts.inlineProjections.append((projection, aggregate.category))
+    }
+
+    private func requireNew(_ projection: Projection) {
+        let all = parts.projections + parts.inlineProjections.map(\.projection)
+        precondition(
+            !all.contains { $0.name == projection.name }, "\(module) keeps two read models called '\(projection.name)'")
     }
 
     /// Runs a saga, and those that it has as children.

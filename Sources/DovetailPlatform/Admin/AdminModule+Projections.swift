@@ -32,7 +32,8 @@ extension ModuleBuilder<AdminAPI> {
         }
         handle(\.dropProjection) { query, _ in
             try await told {
-                try await node.readModel(of: query.module).drop(query.projection, build: query.build)
+                try await node.readModel(of: query.module, keeping: query.projection).drop(
+                    query.projection, build: query.build)
                 try await node.record("dropped", query.module, query.projection, build: query.build)
             }
         }
@@ -68,11 +69,18 @@ extension AdminAPI.ProjectionList.Build {
 }
 
 extension Node {
-    fileprivate func readModel(of module: String) throws -> ReadModel {
+    /// The read models of a module, to change the builds of one.
+    func readModel(of module: String, keeping projection: String) throws -> ReadModel {
         guard let runtime = runtimes.first(where: { $0.module == module }) else {
             throw LogError(
                 .statement, module,
                 "there is no such module on this node; there are \(runtimes.map(\.module).joined(separator: ", "))")
+        }
+        guard !runtime.parts.inlineProjections.contains(where: { $0.projection.name == projection }) else {
+            throw LogError(
+                .statement, projection,
+                "it changes with the events of its aggregate and has no other build; raise its version, and it is made afresh when the node starts"
+            )
         }
         return runtime.readModel
     }
@@ -83,7 +91,7 @@ extension Node {
         _ body: (ReadModel) async throws -> ProjectionBuild
     ) async throws -> AdminAPI.ProjectionList.Build {
         try await toldResult {
-            let build = try await body(try readModel(of: module))
+            let build = try await body(try readModel(of: module, keeping: projection))
             try await record(action, module, projection, build: build.number)
             return .init(build, of: module, head: store.log.head)
         }
