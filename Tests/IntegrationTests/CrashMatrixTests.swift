@@ -36,8 +36,12 @@ extension IntegrationTests {
         /// What makes the test above one that can fail: who does not wait for the disk does lose events.
         @Test("What is promised to survive the process only does not survive the power", .timeLimit(.minutes(5)))
         func withoutPowerAndWithoutSync() async throws {
-            let lives = try await Lives(9, "log.db-wal", 40, durability: "os", rounds: 3)
-            #expect(lives.findings.contains { $0.contains("was acknowledged and never came") }, "\(lives.findings)")
+            // Whether something was acknowledged in the moment before is a matter of chance: one of several times has to show it.
+            var findings: [String] = []
+            for _ in 0..<10 where !findings.contains(where: { $0.contains("was acknowledged and never came") }) {
+                findings += try await Lives(9, "log.db-wal", 40, durability: "os", rounds: 3).findings
+            }
+            #expect(findings.contains { $0.contains("was acknowledged and never came") }, "\(findings)")
         }
     }
 }
