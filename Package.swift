@@ -226,21 +226,26 @@ let package = Package(
             ]),
         tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject", "Patterns"]),
         // Benchmarks: each a product that pulls in no more than it measures
+        .target(
+            name: "BenchmarkSupport", dependencies: ["DovetailCore", "DovetailEvents"], path: "Benchmarks/support",
+            swiftSettings: strict),
         .executableTarget(
             name: "json-bench", dependencies: ["DovetailCore"], path: "Benchmarks/json", swiftSettings: strict),
         .executableTarget(
-            name: "events-bench", dependencies: events + ["DovetailPrivacy", "DovetailSQLite"],
+            name: "events-bench", dependencies: events + ["BenchmarkSupport", "DovetailPrivacy", "DovetailSQLite"],
             path: "Benchmarks/events",
             exclude: ["peers"],
             swiftSettings: strict),
         .executableTarget(
-            name: "cqrs-bench", dependencies: events + ["DovetailCQRS", "DovetailPrivacy", "DovetailSQLite"],
+            name: "cqrs-bench",
+            dependencies: events + ["BenchmarkSupport", "DovetailCQRS", "DovetailPrivacy", "DovetailSQLite"],
             path: "Benchmarks/cqrs",
             exclude: ["peers"], swiftSettings: strict),
         .executableTarget(
             name: "sagas-bench",
             dependencies: events + [
-                "DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailSQLite",
+                "BenchmarkSupport", "DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas",
+                "DovetailSQLite",
             ],
             path: "Benchmarks/sagas", exclude: ["peers"], swiftSettings: strict),
         .executableTarget(

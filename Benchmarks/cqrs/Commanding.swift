@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailCQRS
 import DovetailCore
 import DovetailEvents
@@ -40,7 +41,7 @@ enum Commanding {
         return try await .of {
             let latencies = try await run(executor, until: .now + .seconds(options.seconds), id)
             guard log.head - before == Int64(latencies.count) else {
-                throw UsageError(reason: "\(latencies.count) commands have led to \(log.head - before) events")
+                throw UsageError("\(latencies.count) commands have led to \(log.head - before) events")
             }
             return (latencies.count, latencies)
         }

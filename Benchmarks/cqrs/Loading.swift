@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailCQRS
 import DovetailCore
 import DovetailEvents
@@ -49,7 +50,7 @@ enum Loading {
             while start < end {
                 let (tally, version) = try await load()
                 guard tally.count == events, version == Int64(events) else {
-                    throw UsageError(reason: "\(tally.count) events of \(events) were loaded")
+                    throw UsageError("\(tally.count) events of \(events) were loaded")
                 }
                 let now = MonotonicTime.now
                 latencies.append(Float((now - start).wholeNanoseconds) / 1000)

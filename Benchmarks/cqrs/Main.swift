@@ -1,22 +1,17 @@
-import DovetailCQRS
+import BenchmarkSupport
 import DovetailEvents
 import DovetailSQLite
-import Foundation
 
 /// One case of commands, loading or rebuilding, on a new store: see ``Options`` for the command line; `scripts/bench/cqrs` runs it beside its peer.
 @main
 struct CQRSBench {
     static func main() async throws {
-        do {
-            let options = try Options(CommandLine.arguments)
+        try await Benchmark.run { options in
             let store = try SQLiteStore.open(
                 options.folder + "/log.db", options: .init(durability: options.durability))
             let measurement = try await measure(store, options)
             await store.close()
-            measurement.report()
-        } catch let error as UsageError {
-            FileHandle.standardError.write(Data("\(error)\n".utf8))
-            exit(64)
+            return measurement
         }
     }
 
@@ -29,7 +24,7 @@ struct CQRSBench {
         case "load-1000-snapshot": return try await Loading.fromSnapshot(store.log, options)
         case "load-1000-cached": return try await Loading.cached(store.log, options)
         case "rebuild": return try await Rebuilding.measure(store, options)
-        default: throw UsageError(reason: "there is no case \(options.name)")
+        default: throw UsageError.unknownCase(options.name)
         }
     }
 }

@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailCQRS
 import DovetailCore
 import DovetailEvents
@@ -52,6 +53,6 @@ enum Rebuilding {
         let count = try await model.query(after: log.position(log.head), until: .now + .seconds(120)) {
             try $0.row(Int64.self, "SELECT sum(n) FROM sums")
         }
-        guard count == log.head else { throw UsageError(reason: "it shows \(count ?? 0) of \(log.head) events") }
+        guard count == log.head else { throw UsageError("it shows \(count ?? 0) of \(log.head) events") }
     }
 }

@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailCQRS
 import DovetailContracts
 import DovetailCore
@@ -33,6 +34,6 @@ struct Tally: Codable, Sendable, Equatable {
 
     static func check() throws {
         let size = try JSON.encode(sample).count
-        guard size == 64 else { throw UsageError(reason: "an event has \(size) bytes instead of 64") }
+        guard size == 64 else { throw UsageError("an event has \(size) bytes instead of 64") }
     }
 }

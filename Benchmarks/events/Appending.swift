@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailCore
 import DovetailEvents
 import Synchronization
@@ -18,7 +19,7 @@ enum Appending {
         try await log.fill(streams) { Append(stream: names[$0], expected: .exactly(0), events: [drafts.next($0)]) }
         let publishers = 64
         let share = streams / publishers
-        guard share > 0 else { throw UsageError(reason: "append-random needs at least \(publishers) streams") }
+        guard share > 0 else { throw UsageError("append-random needs at least \(publishers) streams") }
         let shares = (0..<publishers).map { _ in StreamVersions(share) }
         return Publishing(log: log, window: 8, publishers: publishers) { publisher, number in
             let (index, version) = shares[publisher].next()

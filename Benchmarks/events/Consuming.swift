@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailCore
 import DovetailEvents
 
@@ -68,7 +69,7 @@ extension EventBus {
     /// Throws if a subscription is behind.
     func checkSettled() async throws {
         for status in try await subscriptions() where status.lag > 0 || status.deadLetters > 0 {
-            throw UsageError(reason: "\(status.name) has not settled \(status.lag) events")
+            throw UsageError("\(status.name) has not settled \(status.lag) events")
         }
     }
 }

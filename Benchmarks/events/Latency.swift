@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailCore
 import DovetailEvents
 import Synchronization

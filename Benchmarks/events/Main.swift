@@ -1,30 +1,25 @@
+import BenchmarkSupport
 import DovetailEvents
 import DovetailSQLite
-import Foundation
 
 /// One case of the event engine, on a new store: see ``Options`` for the command line; `scripts/bench/events` runs it beside its peers.
 @main
 struct EventsBench {
     static func main() async throws {
-        do {
-            let options = try Options(CommandLine.arguments)
-            if options.name == "scale" { return try await Scale.run(options, try Drafts()) }
+        try await Benchmark.run { options in
+            if options.name == "scale" {
+                try await Scale.run(options, try Drafts())
+                return nil
+            }
             let store = try SQLiteStore.open(
                 options.folder + "/log.db", options: .init(durability: options.durability))
-            if options.name == "unsettled" {
-                try await Unsettled.run(store.log, options)
-                return await store.close()
-            }
             let measurement = try await measure(store.log, options)
             await store.close()
-            measurement.report()
-        } catch let error as UsageError {
-            FileHandle.standardError.write(Data("\(error)\n".utf8))
-            exit(64)
+            return measurement
         }
     }
 
-    private static func measure(_ log: any EventLog, _ options: Options) async throws -> Measurement {
+    private static func measure(_ log: any EventLog, _ options: Options) async throws -> Measurement? {
         let drafts = try Drafts()
         let publish: @Sendable (Int, Int) -> Append = { _, number in Append(events: [drafts.next(number)]) }
         switch options.name {
@@ -46,7 +41,10 @@ struct EventsBench {
             return try await Consuming.live(log, drafts, options, subscriptions: 1000, matching: 1)
         case "latency-1000":
             return try await Latency.measure(log, perSecond: 1000, for: options.seconds)
-        default: throw UsageError(reason: "there is no case \(options.name)")
+        case "unsettled":
+            try await Unsettled.run(log, options)
+            return nil
+        default: throw UsageError.unknownCase(options.name)
         }
     }
 }

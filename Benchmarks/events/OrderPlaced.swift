@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
@@ -38,7 +39,7 @@ struct Drafts: Sendable {
 
     init() throws {
         data = try JSON.encode(OrderPlaced.sample)
-        guard data.count == 256 else { throw UsageError(reason: "an event has \(data.count) bytes instead of 256") }
+        guard data.count == 256 else { throw UsageError("an event has \(data.count) bytes instead of 256") }
     }
 
     func next(_ number: Int, type: String = OrderPlaced.event.name) -> EventDraft {

@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailCore
 import DovetailEvents
 
@@ -43,7 +44,7 @@ struct Publishing: Sendable {
             }
             guard latencies.count < sent else { return latencies }
             let (start, ticket) = inFlight[latencies.count % window]
-            guard try await !ticket.value.wasDuplicate else { throw UsageError(reason: "a new event was a duplicate") }
+            guard try await !ticket.value.wasDuplicate else { throw UsageError("a new event was a duplicate") }
             latencies.append(Float((MonotonicTime.now - start).wholeNanoseconds) / 1000)
         }
     }

@@ -1,7 +1,7 @@
+import BenchmarkSupport
 import DovetailCore
 import DovetailEvents
 import DovetailSQLite
-import Foundation
 
 /// Whether a log that has grown is as quick as one that is young: publishing, consuming, memory and opening, at a million events and at as many as are asked for.
 ///
@@ -20,31 +20,31 @@ enum Scale {
                 try await store.log.fill(million) { Append(events: [drafts.next($0)]) }
                 // While the large one grows: at its first million, and in the end.
                 if size > million, [1, size / million].contains(millions) {
-                    report("rss", millions * million, Process.residentMegabytes, "MB")
+                    Report.line("rss", size: millions * million, Process.residentMegabytes, "MB")
                 }
             }
             stores.append(store)
         }
-        sync()
+        Process.writeAllFiles()
         for _ in 0..<rounds {
             for (size, store) in zip(sizes, stores) {
                 let published = try await Publishing(log: store.log, window: 8) { _, number in
                     Append(events: [drafts.next(number)])
                 }.measured(for: options.seconds)
-                report("publish", size, Double(published.events) / published.seconds, "/s")
-                report("publish_cpu", size, published.processorSeconds * 1e6 / Double(published.events), "us")
+                Report.line("publish", size: size, published.rate, "/s")
+                Report.line("publish_cpu", size: size, published.processorMicroseconds, "us")
                 let consumed = try await consume(store.log)
-                report("consume", size, Double(consumed.events) / consumed.seconds, "/s")
-                report("consume_cpu", size, consumed.processorSeconds * 1e6 / Double(consumed.events), "us")
+                Report.line("consume", size: size, consumed.rate, "/s")
+                Report.line("consume_cpu", size: size, consumed.processorMicroseconds, "us")
             }
         }
         for (size, store) in zip(sizes, stores) {
-            report("events", size, Double(store.log.head), "")
+            Report.line("events", size: size, Double(store.log.head), "")
             await store.close()
             for _ in 0..<rounds {
                 let start = MonotonicTime.now
                 let opened = try open(size, options)
-                report("open", size, (MonotonicTime.now - start).inSeconds * 1000, "ms")
+                Report.line("open", size: size, (MonotonicTime.now - start).inSeconds * 1000, "ms")
                 await opened.close()
             }
         }
@@ -70,9 +70,5 @@ enum Scale {
             try await bus.whileRunning { await handled.wait(for: sample) }
             return (sample, [])
         }
-    }
-
-    private static func report(_ metric: String, _ size: Int, _ value: Double, _ unit: String) {
-        print("{\"metric\":\"\(metric)\",\"size\":\(size),\"value\":\(value),\"unit\":\"\(unit)\"}")
     }
 }

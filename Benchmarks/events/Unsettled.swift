@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailCore
 import DovetailEvents
 import Synchronization
@@ -19,14 +20,14 @@ enum Unsettled {
                     "unsettled", to: [TopicPattern(OrderPlaced.event.name)],
                     redelivery: RedeliveryPolicy(immediate: 0, delayed: 0),
                     handler: .atLeastOnce { event, _ in
-                        guard isMended.withLock({ $0 }) else { throw UsageError(reason: "the service is away") }
+                        guard isMended.withLock({ $0 }) else { throw UsageError("the service is away") }
                         let before = last.withLock { $0.updateValue(event.position.number, forKey: event.key) }
                         if before ?? 0 >= event.position.number { isInOrder.withLock { $0 = false } }
                         handled.add(1)
                     })
             ])
         try await bus.prepare()
-        report("before", Process.residentMegabytes, "MB")
+        Report.line("before", Process.residentMegabytes, "MB")
         let most = Mutex(0.0)
         let watch = Task {
             while !Task.isCancelled {
@@ -38,19 +39,15 @@ enum Unsettled {
         try await bus.whileRunning {
             var start = MonotonicTime.now
             while try await bus.subscriptions()[0].scanned < log.head { try await Task.sleep(for: .milliseconds(20)) }
-            report("held", Double(options.events) / (MonotonicTime.now - start).inSeconds, "/s")
+            Report.line("held", Double(options.events) / (MonotonicTime.now - start).inSeconds, "/s")
             isMended.withLock { $0 = true }
             start = .now
             try await bus.redrive("unsettled", DeadLetterChoice())
             await handled.wait(for: options.events)
-            report("released", Double(options.events) / (MonotonicTime.now - start).inSeconds, "/s")
-            report("most", most.withLock { $0 }, "MB")
+            Report.line("released", Double(options.events) / (MonotonicTime.now - start).inSeconds, "/s")
+            Report.line("most", most.withLock { $0 }, "MB")
         }
-        guard isInOrder.withLock({ $0 }) else { throw UsageError(reason: "events of a key came out of order") }
+        guard isInOrder.withLock({ $0 }) else { throw UsageError("events of a key came out of order") }
         try await bus.checkSettled()
-    }
-
-    private static func report(_ metric: String, _ value: Double, _ unit: String) {
-        print("{\"metric\":\"\(metric)\",\"value\":\(value),\"unit\":\"\(unit)\"}")
     }
 }

@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
@@ -15,11 +16,11 @@ struct Starting {
         self.locks = locks
     }
 
-    func run() async throws {
+    func run() async throws -> Measurement {
         let node = try await Node(options.folder, locks: locks)
         let log = node.store.log
         let ends = Ends()
-        try await node.running {
+        let measurement = try await node.running {
             let tail = Task {
                 var scanned: Int64 = 0
                 while true {
@@ -31,20 +32,20 @@ struct Starting {
             }
             defer { tail.cancel() }
             _ = try await ask(until: .now + .seconds(options.seconds / 4), log, ends)
-            let processor = Process.processorSeconds
-            let start = MonotonicTime.now
-            let latencies = try await ask(until: start + .seconds(options.seconds), log, ends)
-            report(
-                latencies.count, (MonotonicTime.now - start).inSeconds, Process.processorSeconds - processor, latencies)
+            return try await Measurement.of {
+                let latencies = try await ask(until: .now + .seconds(options.seconds), log, ends)
+                return (latencies.count, latencies)
+            }
         }
         await node.store.close()
+        return measurement
     }
 
-    private func ask(until end: MonotonicTime, _ log: any EventLog, _ ends: Ends) async throws -> [Double] {
-        try await withThrowingTaskGroup(of: [Double].self) { group in
+    private func ask(until end: MonotonicTime, _ log: any EventLog, _ ends: Ends) async throws -> [Float] {
+        try await withThrowingTaskGroup(of: [Float].self) { group in
             for customer in 0..<Starting.customers {
                 group.addTask {
-                    var latencies: [Double] = []
+                    var latencies: [Float] = []
                     var number = 0
                     while MonotonicTime.now < end {
                         number += 1
@@ -55,7 +56,7 @@ struct Starting {
                         async let ended: Void = ends.wait(for: id)
                         _ = try await log.publish([draft])
                         await ended
-                        latencies.append((MonotonicTime.now - start).inSeconds * 1000)
+                        latencies.append(Float((MonotonicTime.now - start).inSeconds * 1e6))
                     }
                     return latencies
                 }
@@ -71,20 +72,21 @@ struct Backlog {
 
     init(_ options: Options) { self.options = options }
 
-    func run() async throws {
+    func run() async throws -> Measurement {
         let node = try await Node(options.folder)
         try await fill(node, options.sagas)
-        let processor = Process.processorSeconds
-        let start = MonotonicTime.now
         // Each has three events: what asks for it, its start, its end.
         let end = Int64(options.sagas) * 3
-        try await node.running {
-            while node.store.log.head < end {
-                _ = try await node.store.log.waitForHead(beyond: node.store.log.head)
+        let measurement = try await Measurement.of {
+            try await node.running {
+                while node.store.log.head < end {
+                    _ = try await node.store.log.waitForHead(beyond: node.store.log.head)
+                }
             }
+            return (options.sagas, [])
         }
-        report(options.sagas, (MonotonicTime.now - start).inSeconds, Process.processorSeconds - processor, [])
         await node.store.close()
+        return measurement
     }
 }
 

@@ -9,6 +9,8 @@ final class InlineProjection: Sendable {
     /// The events of these streams, and no others.
     private let category: String
     private let projection: Projection
+    /// The projection under the name that it has on record: others lie in the same database.
+    private let recorded: Projection
     private let log: any EventLog
     private let build: Mutex<ProjectionBuild>
 
@@ -19,6 +21,7 @@ final class InlineProjection: Sendable {
         self.module = module
         self.category = category
         self.projection = projection
+        recorded = projection.named("\(module)/\(projection.name)")
         self.log = log
         build = Mutex(
             ProjectionBuild(projection: projection.name, number: 1, version: 0, state: .active, startedAt: .distantPast)
@@ -36,9 +39,9 @@ final class InlineProjection: Sendable {
 
     /// Makes the tables, afresh if they are of another version or log, and catches up with the log: what was appended while nobody kept it.
     func prepare() async throws {
-        let (record, identity, head) = (recorded, log.identity, log.head)
-        let made = try await log.transaction("prepare \(record.name)", as: .engine) { transaction in
-            try ProjectionBuilds.prepareInPlace(record, log: identity, head: head, in: transaction)
+        let (identity, head) = (log.identity, log.head)
+        let made = try await log.transaction("prepare \(recorded.name)", as: .engine) { transaction in
+            try ProjectionBuilds.prepareInPlace(self.recorded, log: identity, head: head, in: transaction)
         }
         build.withLock { $0 = made }
         var scanned = made.scanned
@@ -79,10 +82,6 @@ final class InlineProjection: Sendable {
             }
         }
         let cursor = Cursor(log: log.identity.log, epoch: log.identity.epoch, scanned: number)
-        let name = recorded.name
-        try transaction.asEngine { try cursor.save(name, in: transaction) }
+        try transaction.asEngine { try cursor.save(recorded.name, in: transaction) }
     }
-
-    /// The projection under the name that it has on record: others lie in the same database.
-    private var recorded: Projection { projection.named("\(module)/\(projection.name)") }
 }
