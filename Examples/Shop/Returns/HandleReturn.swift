@@ -19,7 +19,8 @@ func handleReturn(_ inventory: Client<InventoryAPI>) -> Saga<HandlingReturn> {
         .wait(
             "the parcel", for: events.arrived, key: \.request.returnID, into: \.parcel, within: .seconds(14 * 86_400)
         )
-        .decision("inspect", into: \.inspection, within: .seconds(3 * 86_400), otherwise: .goOn)  // the customer is not to wait longer
+        // The customer is not to wait longer than this.
+        .decision("inspect", into: \.inspection, within: .seconds(3 * 86_400), otherwise: .goOn)
         .step("heed the inspection") { saga, _ in
             guard saga.inspection?.isFine != false else {
                 throw Problem("return-damaged", status: 409)("the goods have come back damaged")
