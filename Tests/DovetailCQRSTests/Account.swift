@@ -31,5 +31,10 @@ extension CommandExecutor {
         try await execute(Account.aggregate, id, key: key, source: "bank", context: nil) { try $0.move(amount) }
     }
 
+    @discardableResult
+    func close(_ id: String = "a", key: CommandKey? = nil) async throws -> CommandOutcome {
+        try await execute(Account.aggregate, id, key: key, source: "bank", context: nil) { $0.close() }
+    }
+
     func account(_ id: String = "a") async throws -> Account { try await state(Account.aggregate, id).0 }
 }

@@ -34,6 +34,8 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
     struct Decision: Sendable {
         let generation: Int
         let version: Int64
+        /// Whether nothing follows from the command.
+        let isEmpty: Bool
         /// Why nothing is done, if the command is refused.
         let refusal: (any Error)?
         /// The state at that version, if it is time for a snapshot of it.
@@ -60,8 +62,8 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
             let isTime = !events.isEmpty && aggregate.snapshots?.isTime(next, core.version - core.snapshot) == true
             if isTime { core.snapshot = core.version }
             return Decision(
-                generation: core.generation, version: core.version, refusal: refusal, snapshot: isTime ? next : nil,
-                ticket: ticket)
+                generation: core.generation, version: core.version, isEmpty: events.isEmpty, refusal: refusal,
+                snapshot: isTime ? next : nil, ticket: ticket)
         }
     }
 
