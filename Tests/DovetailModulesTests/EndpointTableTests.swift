@@ -150,6 +150,22 @@ import Testing
         #expect(try await send(table, .put, "/v3/loans/x/count", #"{"days":2}"#, headers: key).status == 200)
         #expect(try await send(table, .put, "/v3/loans/x/count", #"{"days":2}"#, headers: key).status == 200)
         #expect(try await send(table, .put, "/v3/loans/x/count", #"{"days":3}"#, headers: key).status == 422)
+        #expect(try await send(table, .put, "/v3/loans/y/count", #"{"days":2}"#, headers: key).status == 422)
+    }
+
+    @Test("A command on another version than the caller has seen is answered 409 with both, and nothing is done")
+    func versionConflict() async throws {
+        let log = try MemoryStore().log
+        let table = try await lendingTable(log: log)
+        func count(_ version: Int) async throws -> Answer {
+            try await send(table, .put, "/v3/loans/a/count", #"{"days":1,"version":\#(version)}"#)
+        }
+        #expect(try await count(0).status == 200)
+        #expect(try await count(1).status == 200)
+        let conflict = try await count(1)
+        #expect(conflict.status == 409 && conflict.json["type"] == "version-conflict", "\(conflict.text)")
+        #expect(conflict.text.contains("'count-a' is at version 2, not at 1 as expected"), "\(conflict.text)")
+        #expect(log.head == 2)
     }
 
     @Test("A node's door takes what comes from outside only with the nodes' token")

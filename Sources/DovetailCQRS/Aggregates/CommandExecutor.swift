@@ -69,20 +69,21 @@ public final class CommandExecutor: Sendable {
     ///
     /// Returns when the events are durable, and, for a command that is due to, when the aggregate's snapshot is. `decide` is pure and may be called again, when another writer came first. With a `key`, the command is carried out
     /// once: the same key again returns the first outcome, position and version, and decides nothing, also where nothing followed; one that was refused may be tried again. It throws ``Problem/keyReused`` for
-    /// another instance, and if `input`, when both are given, is not the first one's. Throws what `decide` throws, once the log has confirmed the state that it was decided on, and ``LogError``; cancellation does
+    /// another instance, and if `input`, when both are given, is not the first one's. With an `expected` version, a command on an instance that has another one by then is refused with
+    /// ``CommandConflict``, and `decide` is not asked; the same key again returns the first outcome all the same. Throws what `decide` throws, once the log has confirmed the state that it was decided on, and ``LogError``; cancellation does
     /// not withdraw a command that was already decided.
     @discardableResult
     public func execute<State>(
-        _ aggregate: Aggregate<State>, _ id: String, key: CommandKey? = nil, source: String, context: CallContext?,
-        _ decide: @Sendable (State) throws -> [NewEvent]
+        _ aggregate: Aggregate<State>, _ id: String, key: CommandKey? = nil, expected: ExpectedVersion = .any, source: String,
+        context: CallContext?, _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let stream = aggregate.stream(id)
         guard let key else {
-            return try await run(aggregate, stream, nil, source, context, decide)
+            return try await run(aggregate, stream, nil, expected, source, context, decide)
         }
         return try await keys.withTurn(key.name) {
             if let first = try await memory.outcome(of: key, on: stream) { return first }
-            return try await run(aggregate, stream, key, source, context, decide)
+            return try await run(aggregate, stream, key, expected, source, context, decide)
         }
     }
 
@@ -157,8 +158,8 @@ public final class CommandExecutor: Sendable {
     }
 
     private func run<State>(
-        _ aggregate: Aggregate<State>, _ stream: String, _ key: CommandKey?, _ source: String, _ context: CallContext?,
-        _ decide: @Sendable (State) throws -> [NewEvent]
+        _ aggregate: Aggregate<State>, _ stream: String, _ key: CommandKey?, _ expected: ExpectedVersion, _ source: String,
+        _ context: CallContext?, _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let live = enter(aggregate, stream)
         defer { leave(stream) }
@@ -169,7 +170,7 @@ public final class CommandExecutor: Sendable {
         while true {
             let decision: LiveAggregate<State>.Decision?
             do {
-                decision = try live.decide(decide) { event, index in
+                decision = try live.decide(expected, decide) { event, index in
                     var draft = try EventDraft(
                         event, id: key?.eventID(index) ?? .v7(), source: source, context: context)
                     if index == 0 { key?.note(in: &draft.attributes) }

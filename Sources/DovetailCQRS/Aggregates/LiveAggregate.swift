@@ -44,15 +44,25 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
     }
 
     /// Takes a decision and queues its events, or the question whether it was taken on what the log holds; nil if the state has to be loaded first.
+    ///
+    /// An instance that is not at the version `expected` is a refusal.
     func decide(
-        _ decide: (State) throws -> [NewEvent], draft: (NewEvent, Int) throws -> EventDraft,
+        _ expected: ExpectedVersion, _ decide: (State) throws -> [NewEvent],
+        draft: (NewEvent, Int) throws -> EventDraft,
         enqueue: (Append) throws -> Ticket<Appended>
     ) throws -> Decision? {
         try core.withLock { core in
             guard let state = core.state else { return nil }
             var events: [NewEvent] = []
             var refusal: (any Error)?
-            do { events = try decide(state) } catch { refusal = error }
+            do {
+                if case .exactly(let version) = expected, version != core.version {
+                    throw CommandConflict(stream: stream, expected: version, actual: core.version)
+                }
+                events = try decide(state)
+            } catch {
+                refusal = error
+            }
             var next = state
             for event in events { try aggregate.apply(event, to: &next) }
             let drafts = try events.enumerated().map { try draft($0.element, $0.offset) }
