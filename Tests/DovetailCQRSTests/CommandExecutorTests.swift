@@ -132,7 +132,9 @@ import Testing
         #expect(try await executor.account() == Account(balance: 10))
     }
 
-    @Test("A key is one command on one instance: on another it is refused, also where the first has led to nothing, or was truncated")
+    @Test(
+        "A key is one command on one instance: on another it is refused, also where the first has led to nothing, or was truncated"
+    )
     func keyOfAnotherInstance() async throws {
         try await executor.move(10, key: CommandKey("moved", input: "a"))
         try await executor.close("b", key: "closed")

@@ -74,7 +74,8 @@ public final class CommandExecutor: Sendable {
     /// not withdraw a command that was already decided.
     @discardableResult
     public func execute<State>(
-        _ aggregate: Aggregate<State>, _ id: String, key: CommandKey? = nil, expected: ExpectedVersion = .any, source: String,
+        _ aggregate: Aggregate<State>, _ id: String, key: CommandKey? = nil, expected: ExpectedVersion = .any,
+        source: String,
         context: CallContext?, _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let stream = aggregate.stream(id)
@@ -126,8 +127,8 @@ public final class CommandExecutor: Sendable {
         let stream = aggregate.stream(id)
         let loader = loader(aggregate)
         let loaded = try await loader.load(stream, checking: true)
-        guard loaded.version > 0 else { return try await log.streamStatus(stream) }
-        try await loader.keep(loaded.state, stream, version: loaded.version)
+        guard let time = loaded.time else { return try await log.streamStatus(stream) }
+        try await loader.keep(loaded.state, stream, version: loaded.version, time: time)
         return try await log.truncate(stream, through: loaded.version, holds: holds)
     }
 
@@ -158,7 +159,8 @@ public final class CommandExecutor: Sendable {
     }
 
     private func run<State>(
-        _ aggregate: Aggregate<State>, _ stream: String, _ key: CommandKey?, _ expected: ExpectedVersion, _ source: String,
+        _ aggregate: Aggregate<State>, _ stream: String, _ key: CommandKey?, _ expected: ExpectedVersion,
+        _ source: String,
         _ context: CallContext?, _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let live = enter(aggregate, stream)
@@ -219,8 +221,8 @@ public final class CommandExecutor: Sendable {
             if appended.wasDuplicate {
                 live.invalidate(decision.generation)
                 if let key, let first = try await memory.outcome(of: key, on: stream) { return first }
-            } else if let state = decision.snapshot {
-                await live.save(state, version: decision.version)
+            } else if let state = decision.snapshot, let time = appended.time {
+                await live.save(state, version: decision.version, time: time)
             }
             let outcome = CommandOutcome(
                 position: appended.position, version: decision.version, wasDuplicate: appended.wasDuplicate)

@@ -1,6 +1,7 @@
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
+import Foundation
 import Synchronization
 
 /// An aggregate's instance in memory: its state, ahead of the log by what is queued for it.
@@ -84,8 +85,10 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
     func load(checking: Bool) async throws -> Int64? {
         let before = core.withLock { $0.generation }
         var loaded = try await loader.load(stream, checking: checking)
-        if aggregate.snapshots?.isTime(loaded.state, loaded.version - loaded.snapshot) == true, loaded.version > 0 {
-            await loader.save(loaded.state, stream, version: loaded.version)
+        if let time = loaded.time,
+            aggregate.snapshots?.isTime(loaded.state, loaded.version - loaded.snapshot) == true
+        {
+            await loader.save(loaded.state, stream, version: loaded.version, time: time)
             loaded.snapshot = loaded.version
         }
         let found = loaded
@@ -125,9 +128,9 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
     /// Whether what is in memory is not for others to see yet.
     var isAssumed: Bool { core.withLock { $0.isAssumed } }
 
-    /// Keeps the snapshot of a decision whose events are in the log.
-    func save(_ state: State, version: Int64) async {
-        await loader.save(state, stream, version: version)
+    /// Keeps the snapshot of a decision whose events the log committed at `time`.
+    func save(_ state: State, version: Int64, time: Date) async {
+        await loader.save(state, stream, version: version, time: time)
     }
 
     /// Drops a state that turned out not to be what the log holds.
