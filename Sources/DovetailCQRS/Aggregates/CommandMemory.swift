@@ -91,7 +91,8 @@ final class CommandMemory: Sendable {
         }
     }
 
-    private func row(_ key: CommandKey) async throws -> Row? {
+    /// Makes the table, once in a process; returns whether it may have rows.
+    private func prepare() async throws -> Bool {
         if hasRows.withLock({ $0 }) == nil {
             let any = try await log.transaction("commands", as: .engine) { transaction in
                 for table in Self.tables { try transaction.execute(table) }
@@ -100,7 +101,11 @@ final class CommandMemory: Sendable {
             // Who has remembered one meanwhile has said so.
             hasRows.withLock { $0 = $0 ?? any }
         }
-        guard hasRows.withLock({ $0 }) == true else { return nil }
+        return hasRows.withLock { $0 } ?? true
+    }
+
+    private func row(_ key: CommandKey) async throws -> Row? {
+        guard try await prepare() else { return nil }
         let id = key.eventID(0)
         return try await log.snapshot { snapshot in
             try snapshot.row(
@@ -124,18 +129,22 @@ final class CommandMemory: Sendable {
 
     /// Forgets commands without events that were carried out before `date`; returns how many. In steps that hold nobody up.
     func forget(before date: Date) async throws -> Int {
+        guard try await prepare() else { return 0 }
         var total = 0
         while true {
-            let forgotten = try await log.transaction("commands", as: .engine) { transaction in
-                for table in Self.tables { try transaction.execute(table) }
-                return try transaction.execute(
+            // Nothing is written where nothing goes.
+            let isDue = try await log.snapshot { snapshot in
+                try snapshot.row(
+                    Bool.self, "SELECT EXISTS (SELECT 1 FROM dovetail_commands WHERE done_at < \(date))")
+            }
+            guard isDue == true else { return total }
+            total += try await log.transaction("commands", as: .engine) { transaction in
+                try transaction.execute(
                     """
                     DELETE FROM dovetail_commands WHERE id IN (
                         SELECT id FROM dovetail_commands WHERE done_at < \(date) ORDER BY done_at LIMIT \(Self.step))
                     """)
             }
-            total += forgotten
-            guard forgotten == Self.step else { return total }
             try Task.checkCancellation()
         }
     }
