@@ -152,6 +152,12 @@ final class MemoryEvents {
         return stream.indices.dropFirst(Int(skipped)).prefix(max(0, limit)).compactMap { events[$0] }
     }
 
+    func stream(_ name: String, before version: Int64, limit: Int) -> [StoredEvent] {
+        guard let stream = streams[name], version > stream.truncated else { return [] }
+        let count = min(version - stream.truncated - 1, Int64(stream.indices.count))
+        return stream.indices.prefix(Int(count)).suffix(max(0, limit)).reversed().compactMap { events[$0] }
+    }
+
     func status(ofStream name: String) -> StreamStatus? {
         guard let stream = streams[name], stream.version > 0 || stream.ended.deletedAt != nil else { return nil }
         return StreamStatus(

@@ -63,6 +63,10 @@ final class MemoryLog: EventLog {
         state.withLock { $0.events.stream(name, after: version, limit: limit) }
     }
 
+    func stream(_ name: String, before version: Int64, limit: Int) async throws -> [StoredEvent] {
+        state.withLock { $0.events.stream(name, before: version, limit: limit) }
+    }
+
     func event(id: UniqueID) async throws -> StoredEvent? {
         state.withLock { $0.events.event(id: id) }
     }
