@@ -163,7 +163,8 @@ private struct WideCounter: Wire {
         "After the clock went back a state as of a time is what it was, whether it is made from a snapshot or without",
         arguments: [false, true])
     func clockGoesBack(_ onDisk: Bool) async throws {
-        let start = Date(timeIntervalSince1970: 1_700_000_000)
+        // Ahead of the machine's own clock, as it was when the events came that lie ahead of it now.
+        let start = Date(timeIntervalSince1970: (Date().timeIntervalSince1970 + 86_400).rounded())
         let now = Mutex(start)
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("dovetail-\(UUID())").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
