@@ -308,38 +308,6 @@ public enum EventLogConformance {
             try expectEqual(try await log.stream("s", after: 10, limit: 4).count, 0, "beyond the end")
             try expectEqual(try await log.stream("unknown", after: 0, limit: 4).count, 0, "an unknown stream")
         },
-        ConformanceCheck(
-            "a stream is read backwards from a version on, the newest first, and no further than what was truncated"
-        ) {
-            store in
-            let log = store.log
-            _ = try await log.append([Append(stream: "s", events: (1...7).map { draft("s", data: "\($0)") })])
-            _ = try await log.append([Append(stream: "other", events: [draft("x")])])
-            _ = try await log.append([Append(stream: "s", events: [draft("s", data: "8")])])
-            func versions(before version: Int64, _ limit: Int) async throws -> [Int64] {
-                let events = try await log.stream("s", before: version, limit: limit)
-                try expectEqual(
-                    events.map { String(decoding: $0.data, as: UTF8.self) },
-                    events.map { "\($0.stream?.version ?? 0)" },
-                    "the events before \(version)")
-                return events.compactMap { $0.stream?.version }
-            }
-            try expectEqual(try await versions(before: .max, 100), [8, 7, 6, 5, 4, 3, 2, 1], "all")
-            try expectEqual(try await versions(before: .max, 3), [8, 7, 6], "the last three")
-            try expectEqual(try await versions(before: 6, 3), [5, 4, 3], "those before")
-            try expectEqual(try await versions(before: 3, 100), [2, 1], "the rest")
-            for version in [1, 0, -1, .min] as [Int64] {
-                try expectEqual(try await versions(before: version, 3), [], "before \(version)")
-            }
-            for limit in [0, -1] { try expectEqual(try await versions(before: .max, limit), [], "at most \(limit)") }
-            try expectEqual(try await log.stream("none", before: .max, limit: 3).count, 0, "of no stream")
-            try await log.truncate("s", through: 4)
-            try expectEqual(try await versions(before: .max, 100), [8, 7, 6, 5], "what a truncation has left")
-            try expectEqual(try await versions(before: 7, 100), [6, 5], "of that, before the seventh")
-            for version in [5, 4, 1, .min] as [Int64] {
-                try expectEqual(try await versions(before: version, 3), [], "what is gone, before \(version)")
-            }
-        },
         ConformanceCheck("waiting for the head ends when it moves beyond, and when cancelled") { store in
             let log = store.log
             async let reached = log.waitForHead(beyond: 0)
