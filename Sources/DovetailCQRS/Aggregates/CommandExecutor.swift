@@ -75,8 +75,7 @@ public final class CommandExecutor: Sendable {
     @discardableResult
     public func execute<State>(
         _ aggregate: Aggregate<State>, _ id: String, key: CommandKey? = nil, expected: ExpectedVersion = .any,
-        source: String,
-        context: CallContext?, _ decide: @Sendable (State) throws -> [NewEvent]
+        source: String, context: CallContext?, _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let stream = aggregate.stream(id)
         guard let key else {
