@@ -1,0 +1,66 @@
+import DovetailCQRS
+import DovetailContracts
+import DovetailCore
+import DovetailEvents
+import DovetailTesting
+import Testing
+
+@testable import DovetailSagas
+
+/// What becomes of steps that fail of the log itself.
+@Suite struct SagaFailureTests {
+    private static let trips = Aggregate("trip", 0).apply(TripAPI().paid) { number, _ in number += 1 }
+
+    /// A trip whose second step carries out a command.
+    private func commanding(_ ledger: Ledger, policy: SagaPolicy = SagaPolicy()) -> Saga<Booking> {
+        tripSaga().calls(ledger, "flight").step("command", policy: policy) { state, context in
+            try ledger.call("command \(state.trip)", context)
+            try await context.execute(Self.trips, state.trip) { _ in [paid(state.trip)] }
+        }
+    }
+
+    @Test(
+        "A command on a stream that was deleted is a refusal: the saga turns back at once", .timeLimit(.minutes(1)),
+        arguments: [false, true])
+    func deletedStream(forGood: Bool) async throws {
+        let node = try await TestNode()
+        let ledger = Ledger()
+        let commands = CommandExecutor(log: node.log)
+        try await commands.execute(Self.trips, "7", key: "k", source: "test", context: nil) { _ in [paid("7")] }
+        if forGood {
+            try await commands.tombstone(Self.trips, "7")
+        } else {
+            _ = try await node.log.delete("trip-7")
+        }
+        try await node.running(commanding(ledger)) {
+            try await node.publish([booked("7")])
+            try await node.wait { $0[.compensated] == 1 }
+        }
+        #expect(ledger.effects == ["flight 7", "command 7", "undo flight 7"])
+        #expect(ledger.calls.filter { $0.what == "command 7" }.count == 1)
+        let record = try await node.journal.instances()[0]
+        #expect(record.problem?.contains("deleted") == true)
+    }
+
+    @Test(
+        "What a step throws of a log is a failure of the step like any other, by its kind", .timeLimit(.minutes(1)),
+        arguments: [
+            (LogError.Code.statement, 1), (.forbidden, 1), (.overloaded, 3), (.storeFull, 3), (.versionConflict, 3),
+            (.outcomeUnknown, 3),
+        ])
+    func errorsOfALog(code: LogError.Code, attempts: Int) async throws {
+        let harness = try await SagaHarness()
+        let ledger = Ledger()
+        for _ in 0..<10 { ledger.fail("hotel 7", LogError(code, "another", "no")) }
+        let policy = SagaPolicy(attempts: 3)
+        try await harness.add(tripSaga().calls(ledger, "flight").calls(ledger, "hotel").policy(policy))
+        try await harness.publish(booked("7"))
+        try await harness.run()
+        let record = try #require(try await harness.instances().first)
+        #expect(record.status == .compensated)
+        #expect(ledger.calls.filter { $0.what == "hotel 7" }.count == attempts)
+        let lines = try await harness.journal(of: record.id).filter { $0.step == "hotel" && $0.kind == .action }
+        #expect(lines.map(\.attempt) == Array(1...attempts))
+        #expect(lines.allSatisfy { $0.detail?.contains(code.rawValue) == true })
+    }
+}
