@@ -113,6 +113,8 @@ import Testing
             try transaction.execute("DROP INDEX dovetail_saga_ended")
             try transaction.execute("DROP INDEX dovetail_saga_messages_age")
             try transaction.execute("ALTER TABLE dovetail_saga_messages DROP COLUMN version")
+            try transaction.execute("DROP INDEX dovetail_saga_failing")
+            try transaction.execute("ALTER TABLE dovetail_saga_instances DROP COLUMN failing_since")
             try transaction.execute("DELETE FROM dovetail_migrations WHERE owner = 'dovetail.saga' AND step >= 7")
         }
         try await node.journal.prepare()

@@ -117,7 +117,7 @@ public struct Saga<State: Wire>: SagaBuilding {
     var plan: SagaPlan {
         SagaPlan(
             saga: name, steps: steps.map { $0.plan(policy) }, stages: stages, pivot: pivotStage,
-            concludes: compensated != nil)
+            concludes: compensated != nil, policy: policy)
     }
 }
 

@@ -45,6 +45,28 @@ public struct SagaJournal: Sendable {
         }
     }
 
+    /// A saga's instances whose steps fail and are tried again by themselves.
+    public struct Failing: Decodable, Sendable, Equatable {
+        /// The saga.
+        public var saga: String
+        /// How many there are.
+        public var count: Int
+        /// When the first of the steps failed that has not succeeded since.
+        public var since: Date
+    }
+
+    /// The instances that fail and are tried again, by saga; none of those that are stuck. They have an index of their own.
+    public func failing() async throws -> [Failing] {
+        try await log.snapshot { snapshot in
+            try snapshot.rows(
+                Failing.self,
+                """
+                SELECT saga, COUNT(*) AS count, MIN(failing_since) AS since FROM dovetail_saga_instances
+                WHERE failing_since IS NOT NULL GROUP BY saga ORDER BY saga
+                """)
+        }
+    }
+
     /// Who holds the resources that an instance has locked or waits for, and who waits for them too, in the order of the queues.
     public func locks(of id: UniqueID) async throws -> [SagaLockLine] {
         try await log.snapshot { snapshot in

@@ -160,6 +160,7 @@ struct SagaMachine: Sendable {
         for task in record.progress.tasks {
             change(task.step, &move.record) {
                 $0.isStuck = true
+                $0.failingSince = nil
                 $0.failure = problem.description
                 $0.dueAt = nil
             }
@@ -192,7 +193,7 @@ struct SagaMachine: Sendable {
                 index
             case .undo, .conclude, .missing: nil
             }
-        let policy = plan.index(of: task.step).map { plan.steps[$0].policy } ?? SagaPolicy()
+        let policy = plan.index(of: task.step).map { plan.steps[$0].policy } ?? plan.policy
         if let index, !plan.isAfterPivot(index), kind == .permanent || attempts >= policy.attempts {
             // A refusal does not say what became of an earlier attempt in doubt, so that one is undone as well.
             move.lines.append(told(inDoubt ? .inDoubt : .failed, detail))
@@ -203,13 +204,15 @@ struct SagaMachine: Sendable {
             return
         }
         let isBefore = index.map { !plan.isAfterPivot($0) } ?? false
-        let isStuck = work == .missing || !isBefore && kind == .permanent && attempts >= policy.attemptsBeforeStuck
+        let isHopeless = kind == .permanent && attempts >= policy.attemptsBeforeStuck
+        let isStuck = work == .missing || !isBefore && (isHopeless || policy.isExhausted(after: attempts))
         move.lines.append(told(isStuck ? .failed : .retry, detail))
         change(task.step, &move.record) {
             $0.attempts = attempts
             $0.inDoubt = inDoubt
             $0.isStuck = isStuck
             $0.failure = isStuck ? detail : nil
+            $0.failingSince = isStuck ? nil : $0.failingSince ?? now
             $0.dueAt =
                 isStuck
                 ? nil : now.addingTimeInterval(policy.pause(after: attempts, share: share).inSeconds)
@@ -278,6 +281,7 @@ struct SagaMachine: Sendable {
                 change(task.step, &move.record) {
                     $0.phase = .draining
                     $0.isStuck = false
+                    $0.failingSince = nil
                     // Due, so that who takes the instance over finds it.
                     $0.dueAt = isChild ? nil : now
                 }

@@ -27,6 +27,8 @@ final class SagaRunner<State: Wire>: SagaService {
     private let arrivals: SagaArrivals
     private let reader = Mutex<EffectivelyOnceReader?>(nil)
     private let logger = Logger(label: "dovetail.sagas")
+    /// After so many failed attempts it is said that a step fails; when it is given up on is its policy's business.
+    private static var attemptsBeforeWarning: Int { 5 }
     private let epoch = Mutex(0)
     private let lost = Watermark(0)
     /// Instances that could not be written when they were carried last.
@@ -322,6 +324,17 @@ final class SagaRunner<State: Wire>: SagaService {
         if let child = commit.child { wakeUps.wake(child.saga) }
         if !commit.move.cancelledChildren.isEmpty || record.parent != nil && record.status.hasEnded {
             wakeUps.wakeAll()
+        }
+        for task in record.progress.tasks where task.attempts == Self.attemptsBeforeWarning {
+            guard let line = commit.move.lines.first(where: { $0.step == task.step && $0.outcome == .retry }) else {
+                continue
+            }
+            logger.warning(
+                "a saga's step fails again and again",
+                metadata: [
+                    "saga": "\(saga.name)", "id": "\(record.id)", "step": "\(task.step)",
+                    "attempts": "\(task.attempts)", "problem": "\(line.detail ?? "")",
+                ])
         }
         if record.status == .stuck, commit.before.status != .stuck {
             logger.error(
