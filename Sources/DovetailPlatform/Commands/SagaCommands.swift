@@ -11,6 +11,7 @@ struct SagasCommand<Program: Platform>: AsyncParsableCommand {
             commandName: "sagas", abstract: "Shows what the sagas of a node are at, and intervenes.",
             subcommands: [
                 List.self, Show.self, Retry.self, Skip.self, Compensate.self, Cancel.self, Signal.self,
+                SagaReadersCommand<Program>.self, SagaPassCommand<Program>.self,
                 SagaCheckCommand<Program>.self, SagaDiagramCommand<Program>.self,
             ])
     }
@@ -44,7 +45,11 @@ struct SagasCommand<Program: Platform>: AsyncParsableCommand {
                         )
                     }
                 }
-                if page.sagas.isEmpty, !query.node.json { say("no sagas") }
+                if query.node.json { return }
+                if page.sagas.isEmpty { say("no sagas") }
+                for reader in try await admin.status(.init()).sagaReaders ?? [] where reader.blocked != nil {
+                    complain("\(reader.line); see `sagas readers`")
+                }
             }
         }
     }

@@ -7,7 +7,6 @@ import DovetailObservability
 import DovetailResilience
 import DovetailSQLite
 import DovetailSagas
-import Foundation
 import HTTPTypes
 
 extension Node {
@@ -152,36 +151,6 @@ extension Node {
                     "dovetail_projection_complete",
                     "1 if a projection shows all that it should: nothing put aside, not held up, kept up to date."
                 ) { $0.isComplete ? 1 : 0 },
-            ]
-        }
-    }
-
-    private var sagaFamilies: [PrometheusFamily] {
-        get async {
-            let journal = SagaJournal(log: store.log)
-            let counts = (try? await journal.counts()) ?? [:]
-            let failing = (try? await journal.failing()) ?? []
-            let now = Date()
-            func gauge(_ name: String, _ help: String, _ value: (SagaJournal.Failing) -> Double) -> PrometheusFamily {
-                let known = Set(runtimes.flatMap(\.parts.sagas).map(\.name)).subtracting(failing.map(\.saga))
-                return PrometheusFamily(
-                    name: name, help: help, kind: .gauge,
-                    samples: failing.map { .init(labels: [("saga", $0.saga)], value: value($0)) }
-                        + known.sorted().map { .init(labels: [("saga", $0)], value: 0) })
-            }
-            return [
-                gauge("dovetail_sagas_failing", "Instances whose steps fail and are tried again.") { Double($0.count) },
-                gauge(
-                    "dovetail_sagas_failing_seconds",
-                    "How long the oldest of the failing steps has been tried without success."
-                ) { max(0, now.timeIntervalSince($0.since)) },
-                PrometheusFamily(
-                    name: "dovetail_sagas",
-                    help: "Instances of sagas, by status; those that are stuck need an operator.",
-                    kind: .gauge,
-                    samples: SagaStatus.allCases.map {
-                        .init(labels: [("status", $0.rawValue)], value: Double(counts[$0] ?? 0))
-                    }),
             ]
         }
     }

@@ -78,6 +78,12 @@ enum SagaTables {
             CREATE INDEX dovetail_saga_failing ON dovetail_saga_instances (saga, failing_since)
                 WHERE failing_since IS NOT NULL
             """,
+            // Events that a saga went past because it could not read them.
+            """
+            CREATE TABLE dovetail_saga_parked (
+                saga TEXT NOT NULL, position BIGINT NOT NULL, type TEXT NOT NULL, version BIGINT NOT NULL,
+                error TEXT NOT NULL, parked_at BIGINT NOT NULL, PRIMARY KEY (saga, position)) WITHOUT ROWID
+            """,
         ])
 
     // MARK: Instances

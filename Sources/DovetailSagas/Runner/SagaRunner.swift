@@ -13,24 +13,24 @@ import Synchronization
 /// step is carried out at least once, each transition committed once. A saga has one owner: who takes it over raises a number that every commit is checked against,
 /// so that an owner which does not know that it was replaced writes nothing more, and stops. On shutdown steps in progress are cancelled and taken up at the next start.
 final class SagaRunner<State: Wire>: SagaService {
-    private let saga: Saga<State>
+    let saga: Saga<State>
     private let machine: SagaMachine
     private let log: any EventLog
-    private let journal: SagaJournal
+    let journal: SagaJournal
     private let worker: SagaWorker<State>
     private let wakeUps: SagaWakeUps
-    private let wakes: WakeUps
-    private let clock: SagaClock
+    let wakes: WakeUps
+    let clock: SagaClock
     private let concurrency: Int
     private let keepEnded: Duration?
-    private let intakes: [String: SagaIntake<State>]
-    private let arrivals: SagaArrivals
-    private let reader = Mutex<EffectivelyOnceReader?>(nil)
-    private let logger = Logger(label: "dovetail.sagas")
+    let intakes: [String: SagaIntake<State>]
+    let arrivals: SagaArrivals
+    private let intakeReader = Mutex<EffectivelyOnceReader?>(nil)
+    let logger = Logger(label: "dovetail.sagas")
     /// After so many failed attempts it is said that a step fails; when it is given up on is its policy's business.
     private static var attemptsBeforeWarning: Int { 5 }
-    private let epoch = Mutex(0)
-    private let lost = Watermark(0)
+    let epoch = Mutex(0)
+    let lost = Watermark(0)
     /// Instances that could not be written when they were carried last.
     private let interrupted = Mutex<Set<Int64>>([])
 
@@ -59,16 +59,26 @@ final class SagaRunner<State: Wire>: SagaService {
         ) { [weak self] event in
             self?.effect(of: event) ?? { _ in throw CancellationError() }
         }
-        self.reader.withLock { $0 = reader }
+        intakeReader.withLock { $0 = reader }
     }
 
     func prepare() async throws {
         try await journal.prepare()
-        try await reader.withLock { $0 }?.prepare()
+        try await intakeReader.withLock { $0 }?.prepare()
     }
 
     var hold: RetentionHold? {
-        reader.withLock { $0 }.map { RetentionHold(name: "the saga '\(saga.name)'", done: $0.status.scanned) }
+        intakeReader.withLock { $0 }.map { RetentionHold(name: "the saga '\(saga.name)'", done: $0.status.scanned) }
+    }
+
+    var reader: SagaReaderStatus? {
+        intakeReader.withLock { $0?.status }.map { status in
+            SagaReaderStatus(
+                saga: saga.name, scanned: status.scanned,
+                blocked: status.blocked.map {
+                    .init(position: $0.position.number, type: $0.type, error: $0.error, attempts: $0.attempts)
+                })
+        }
     }
 
     func run() async throws {
@@ -76,9 +86,10 @@ final class SagaRunner<State: Wire>: SagaService {
             try await prepare()
             let owned = try await journal.takeOver(saga.name)
             epoch.withLock { $0 = owned }
+            try await takeParked()
             let committer = SagaCommitter(saga.name, epoch: owned, journal: journal, clock: clock)
             try await withThrowingTaskGroup(of: Void.self) { group in
-                if let reader = reader.withLock({ $0 }) { listen(reader, &group) }
+                if let reader = intakeReader.withLock({ $0 }) { listen(reader, &group) }
                 group.addTask { await committer.run() }
                 group.addTask { try await self.schedule(committer) }
                 group.addTask { try await self.sweep() }
@@ -94,41 +105,6 @@ final class SagaRunner<State: Wire>: SagaService {
         } catch let error as SagaOwnershipLost {
             logger.critical("a saga is carried by another node", metadata: ["saga": "\(saga.name)"])
             throw error
-        }
-    }
-
-    // MARK: Starting, and what comes for those that wait
-
-    private func listen(_ reader: EffectivelyOnceReader, _ group: inout ThrowingTaskGroup<Void, any Error>) {
-        group.addTask { try await reader.run() }
-        group.addTask {
-            var seen = reader.status.scanned
-            while true {
-                seen = try await reader.waitForProgress(beyond: seen)
-                self.arrivals.reach(seen)
-                self.wakes.bump(isArrival: true)
-            }
-        }
-    }
-
-    private func effect(of event: StoredEvent) -> EffectivelyOnceReader.Effect {
-        let (now, position) = (clock.now(), event.position.number)
-        guard let intake = intakes[event.type] else {
-            // An operator has asked for something, by whatever way: it stands in the journal.
-            return { [arrivals] _ in arrivals.note(position, started: nil, isMessage: true) }
-        }
-        let arrival = Result { try intake.arrival(event, now: now) }
-        return { [weak self] transaction in
-            guard let self else { throw CancellationError() }
-            do {
-                arrivals.note(position, started: nil, isMessage: false)
-                let taken = try intake.take(
-                    try arrival.get(), of: event, owner: epoch.withLock { $0 }, now: now, in: transaction)
-                arrivals.note(position, started: taken.started, isMessage: taken.isMessage)
-            } catch let error as SagaOwnershipLost {
-                lost.advance(to: 1)
-                throw error
-            }
         }
     }
 
@@ -149,7 +125,7 @@ final class SagaRunner<State: Wire>: SagaService {
     }
 
     /// Does something with the log until it succeeds: a log that fails for a while must not leave instances behind. Throws when the log has stopped, or the task is cancelled.
-    private func patiently<Value>(_ body: () async throws -> Value) async throws -> Value {
+    func patiently<Value>(_ body: () async throws -> Value) async throws -> Value {
         while true {
             do { return try await body() } catch let error as LogError where error.code != .stopped {
                 logger.error(
