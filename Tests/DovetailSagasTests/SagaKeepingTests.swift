@@ -107,7 +107,7 @@ import Testing
         }
         // As a store of before has it.
         try await node.log.transaction("undo", as: .engine) { transaction in
-            for name in ["counts", "locks", "tokens", "parked"] {
+            for name in ["counts", "locks", "tokens", "parked", "plans"] {
                 try transaction.execute(SQL(stringLiteral: "DROP TABLE dovetail_saga_\(name)"))
             }
             try transaction.execute("DROP INDEX dovetail_saga_ended")

@@ -78,6 +78,12 @@ extension AdminAPI {
         }
     }
 
+    /// The definitions that instances of sagas have gone by.
+    public struct SagaPlanList: Wire {
+        /// The definitions, by saga, in order.
+        public var plans: [SagaKeptPlan]
+    }
+
     /// The reader of a saga's events: what starts its instances, and what they wait for.
     public struct SagaReader: Wire {
         /// The saga.

@@ -97,6 +97,8 @@ public struct AdminAPI: Contract {
     public let interveneInSaga = Endpoint.post("/sagas/{id}/interventions", SagaRequest.self).fails(unknown, refused)
     /// Gives an instance the signal that it waits for.
     public let signalSaga = Endpoint.post("/sagas/{id}/signals/{name}", SagaSignal.self).fails(unknown, refused)
+    /// The definitions that instances of sagas have gone by.
+    public let sagaPlans = Endpoint.get("/saga-plans", Nothing.self, returns: SagaPlanList.self)
     /// The readers of the sagas' events, and what they have put aside.
     public let sagaReaders = Endpoint.get("/saga-readers", Nothing.self, returns: SagaReaderList.self)
     /// Has an event put aside that holds a saga's reader up.

@@ -38,6 +38,7 @@ extension ModuleBuilder<AdminAPI> {
             node.sagaWakeUps.wake(record.saga)
             return Empty()
         }
+        handle(\.sagaPlans) { _, _ in .init(plans: try await journal.plans()) }
         handle(\.sagaReaders) { _, _ in
             .init(readers: await node.sagaReaders(journal), parked: try await journal.parked(limit: 1000))
         }

@@ -87,8 +87,8 @@ public protocol AnySaga: Sendable {
     /// What carries its instances when told to, for tests.
     func carrier(log: any EventLog, commands: CommandExecutor, source: String, clock: SagaClock) -> any SagaCarrier
 
-    /// Why the instance cannot go on under this definition; nil if it can. See ``SagaFit``.
-    func misfit(of record: SagaRecord) -> String?
+    /// Why the instance cannot go on under this definition; nil if it can. `plan` is the definition that it has gone by so far, where that is known. See ``SagaFit``.
+    func misfit(of record: SagaRecord, under plan: SagaDescription?) -> String?
 
     /// Why an intervention on the instance would be refused; nil if it would be carried out.
     func refusal(of intervention: SagaIntervention, on record: SagaRecord) -> String?

@@ -137,14 +137,20 @@ public struct SagaJournal: Sendable {
     // MARK: Owning
 
     /// Takes a saga over from whoever owned it; what an earlier owner still writes is refused. Returns the ownership's number.
-    func takeOver(_ saga: String) async throws -> Int {
-        try await log.transaction("saga \(saga)", as: .engine) { transaction in
+    ///
+    /// Keeps the definition that it goes by from here on, where it is another than before.
+    func takeOver(_ saga: String, as definition: SagaDescription? = nil) async throws -> Int {
+        let plan = try definition.map { String(decoding: try JSON.encode($0), as: UTF8.self) }
+        return try await log.transaction("saga \(saga)", as: .engine) { transaction in
             try transaction.execute(
                 """
                 INSERT INTO dovetail_saga_owners (saga, epoch) VALUES (\(saga), 1)
                 ON CONFLICT (saga) DO UPDATE SET epoch = dovetail_saga_owners.epoch + 1
                 """)
-            return try transaction.row(Int.self, "SELECT epoch FROM dovetail_saga_owners WHERE saga = \(saga)") ?? 1
+            let epoch =
+                try transaction.row(Int.self, "SELECT epoch FROM dovetail_saga_owners WHERE saga = \(saga)") ?? 1
+            if let plan { try SagaJournal.keep(plan, of: saga, from: epoch, in: transaction) }
+            return epoch
         }
     }
 

@@ -84,6 +84,11 @@ enum SagaTables {
                 saga TEXT NOT NULL, position BIGINT NOT NULL, type TEXT NOT NULL, version BIGINT NOT NULL,
                 error TEXT NOT NULL, parked_at BIGINT NOT NULL, PRIMARY KEY (saga, position)) WITHOUT ROWID
             """,
+            // How a saga was defined from an ownership on, until the next: what instances that were changed under it have gone by.
+            """
+            CREATE TABLE dovetail_saga_plans (
+                saga TEXT NOT NULL, epoch BIGINT NOT NULL, plan TEXT NOT NULL, PRIMARY KEY (saga, epoch)) WITHOUT ROWID
+            """,
         ])
 
     // MARK: Instances

@@ -50,7 +50,7 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
 
     func takeOver() async throws {
         try await journal.prepare()
-        let epoch = try await journal.takeOver(saga.name)
+        let epoch = try await journal.takeOver(saga.name, as: saga.description)
         place.withLock { $0 = (epoch, 0) }
     }
 

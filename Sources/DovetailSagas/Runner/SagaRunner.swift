@@ -84,7 +84,7 @@ final class SagaRunner<State: Wire>: SagaService {
     func run() async throws {
         do {
             try await prepare()
-            let owned = try await journal.takeOver(saga.name)
+            let owned = try await journal.takeOver(saga.name, as: saga.description)
             epoch.withLock { $0 = owned }
             try await takeParked()
             let committer = SagaCommitter(saga.name, epoch: owned, journal: journal, clock: clock)
