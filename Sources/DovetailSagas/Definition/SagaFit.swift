@@ -24,12 +24,13 @@ public struct SagaFit: Sendable, Codable {
         let known = Dictionary(sagas.map { ($0.name, $0) }) { first, _ in first }
         for record in records where !record.status.hasEnded {
             checked += 1
-            let reason =
-                known[record.saga].map { saga in
-                    let plan = kept[record.saga]?.filter { $0.epoch <= record.epoch }.max { $0.epoch < $1.epoch }
-                    return saga.misfit(of: record, under: plan?.plan)
-                }
-                ?? "the program has no saga '\(record.saga)' any more; keep it until its instances have ended"
+            let reason: String?
+            if let saga = known[record.saga] {
+                let plan = kept[record.saga]?.filter { $0.epoch <= record.epoch }.max { $0.epoch < $1.epoch }
+                reason = saga.misfit(of: record, under: plan?.plan)
+            } else {
+                reason = "the program has no saga '\(record.saga)' any more; keep it until its instances have ended"
+            }
             if let reason { misfits.append(Misfit(id: record.id, saga: record.saga, reason: reason)) }
         }
     }

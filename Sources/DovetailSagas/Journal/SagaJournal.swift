@@ -184,6 +184,21 @@ public struct SagaJournal: Sendable {
         }
     }
 
+    /// The instances of a saga that are due behind a place, and not after `time`, by date and number.
+    func due(
+        _ saga: String, after place: (date: Date, number: Int64), until time: Date, limit: Int
+    ) async throws -> [SagaRecord] {
+        try await log.snapshot { snapshot in
+            try SagaTables.instances(
+                """
+                SELECT \(SagaTables.columns) FROM dovetail_saga_instances
+                WHERE saga = \(saga) AND due_at >= \(place.date) AND due_at <= \(time)
+                    AND (due_at, number) > (\(place.date), \(place.number))
+                ORDER BY due_at, number LIMIT \(limit)
+                """, in: snapshot)
+        }
+    }
+
     /// When the next instance of a saga is due after `time`.
     func nextDue(_ saga: String, after time: Date) async throws -> Date? {
         try await log.snapshot { snapshot in

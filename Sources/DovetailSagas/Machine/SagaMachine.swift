@@ -78,30 +78,6 @@ struct SagaMachine: Sendable {
         return settled(move).record
     }
 
-    /// An instance taken over from an owner that has stopped: what it was doing then is in doubt, and nothing of it is under way.
-    func resumed(_ record: SagaRecord, now: Date) -> Move {
-        var move = Move(record: record)
-        for (index, task) in record.progress.tasks.enumerated() where task.phase == .forward && !task.isArmed {
-            // A step that is in the definition no more may have been under way as well.
-            switch work(for: task) {
-            case .action, .missing: move.record.progress.tasks[index].inDoubt = true
-            default: break
-            }
-        }
-        let drained = record.progress.tasks.filter { $0.phase == .draining && !$0.isListening }
-        for task in drained {
-            remove(task.step, &move.record)
-            owe(task.step, &move.record)
-        }
-        guard !drained.isEmpty else {
-            move.record.dueAt = move.record.progress.dueAt
-            return move
-        }
-        move.record.updatedAt = now
-        goBack(&move, now)
-        return settled(move)
-    }
-
     // MARK: Moving
 
     /// The instance after one of its tasks. `inFlight` are the steps that are being carried out beside it; `began` is when the task was begun; `share` draws the pause before a retry.
@@ -257,7 +233,7 @@ struct SagaMachine: Sendable {
         }
     }
 
-    private func enter(_ stage: Int, _ move: inout Move, _ now: Date) {
+    func enter(_ stage: Int, _ move: inout Move, _ now: Date) {
         guard let first = plan.first(of: stage) else {
             finish(.completed, &move)
             return
@@ -298,7 +274,7 @@ struct SagaMachine: Sendable {
     }
 
     /// The next thing to undo, once nothing goes forward any more.
-    private func goBack(_ move: inout Move, _ now: Date) {
+    func goBack(_ move: inout Move, _ now: Date) {
         guard move.record.progress.tasks.isEmpty else { return }
         if let last = move.record.progress.done.popLast() {
             move.record.progress.tasks = [SagaTask(last, .undo, dueAt: now)]
@@ -341,7 +317,7 @@ struct SagaMachine: Sendable {
         body(&record.progress.tasks[index])
     }
 
-    private func remove(_ step: String, _ record: inout SagaRecord) {
+    func remove(_ step: String, _ record: inout SagaRecord) {
         record.progress.tasks.removeAll { $0.step == step }
     }
 
@@ -350,7 +326,7 @@ struct SagaMachine: Sendable {
     }
 
     /// A step has had an effect, or may have: it is undone when the saga turns back, if it can be.
-    private func owe(_ step: String, _ record: inout SagaRecord) {
+    func owe(_ step: String, _ record: inout SagaRecord) {
         // One that the definition has no more may have been one that can be: it is not passed over in silence.
         if let index = plan.index(of: step), !plan.isUndone(index) { return }
         record.progress.done.append(step)

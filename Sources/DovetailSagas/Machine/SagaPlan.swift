@@ -56,6 +56,9 @@ struct SagaPlan: Sendable {
         self.places = places
     }
 
+    /// The longest pause between attempts that any of its policies has.
+    var longestPause: Duration { steps.map(\.policy.maximumBackoff).reduce(policy.maximumBackoff, max) }
+
     func index(of step: String) -> Int? { indices[step] }
 
     func place(of index: Int) -> Place { places[index] }

@@ -14,8 +14,8 @@ import Synchronization
 /// so that an owner which does not know that it was replaced writes nothing more, and stops. On shutdown steps in progress are cancelled and taken up at the next start.
 final class SagaRunner<State: Wire>: SagaService {
     let saga: Saga<State>
-    private let machine: SagaMachine
-    private let log: any EventLog
+    let machine: SagaMachine
+    let log: any EventLog
     let journal: SagaJournal
     private let worker: SagaWorker<State>
     private let wakeUps: SagaWakeUps
@@ -120,7 +120,7 @@ final class SagaRunner<State: Wire>: SagaService {
                 let date = now.addingTimeInterval(-keepEnded.inSeconds)
                 try await patiently { _ = try await journal.removeEnded(of: saga.name, before: date, epoch: owned) }
             }
-            try await clock.sleep(clock.now().addingTimeInterval(3600))
+            try await clock.sleep(for: .seconds(3600))
         }
     }
 
@@ -130,7 +130,7 @@ final class SagaRunner<State: Wire>: SagaService {
             do { return try await body() } catch let error as LogError where error.code != .stopped {
                 logger.error(
                     "a saga's journal does not answer", metadata: ["saga": "\(saga.name)", "error": "\(error)"])
-                try await clock.sleep(clock.now().addingTimeInterval(1))
+                try await clock.sleep(for: .seconds(1))
             }
         }
     }
@@ -152,6 +152,13 @@ final class SagaRunner<State: Wire>: SagaService {
             // Counted before a look: what comes during it is a reason for the next one.
             var (seen, looks) = (wakes.value, wakes.looks)
             var lookedAt = clock.now()
+            var watch = SagaClockWatch(lookedAt, clock.steady.now)
+            // The log may have been written by a clock that went ahead of this one.
+            if let last = try await patiently({ try await lastDate() }),
+                last > lookedAt.addingTimeInterval(SagaClockWatch.tolerance.inSeconds)
+            {
+                try await catchUp(lookedAt, setBackBy: .seconds(last.timeIntervalSince(lookedAt)), besides: [])
+            }
             var next = lookedAt
             var hasMore = true
             /// The youngest instance that was found: what is handed over and not younger was found already, or will be.
@@ -159,6 +166,10 @@ final class SagaRunner<State: Wire>: SagaService {
             while true {
                 if queue.isEmpty, active.count < concurrency, hasMore {
                     lookedAt = clock.now()
+                    if let back = watch.setBack(lookedAt, clock.steady.now) {
+                        try await catchUp(lookedAt, setBackBy: back, besides: active)
+                        next = .distantPast
+                    }
                     let found = try await look(at: lookedAt, besides: active)
                     (queue, hasMore) = (found.records[...], found.hasMore)
                     youngest = max(youngest, queue.map(\.number).max() ?? 0)
@@ -197,6 +208,7 @@ final class SagaRunner<State: Wire>: SagaService {
                     }
                     if arrived.mustLook || wakes.looks != looks || next <= clock.now() { hasMore = true }
                     looks = wakes.looks
+                    if watch.missing(clock.now(), clock.steady.now) != nil { hasMore = true }
                     // What is looked for anew may be due at another time as well.
                     if hasMore { next = .distantPast }
                 case nil: return
@@ -246,7 +258,7 @@ final class SagaRunner<State: Wire>: SagaService {
                 "a saga's transition was not written",
                 metadata: ["saga": "\(saga.name)", "id": "\(found.id)", "error": "\(error)"])
             _ = interrupted.withLock { $0.insert(found.number) }
-            try? await clock.sleep(clock.now().addingTimeInterval(1))
+            try? await clock.sleep(for: .seconds(1))
             return .driven(found.number, ended: false)
         }
     }

@@ -1,0 +1,41 @@
+import DovetailCore
+import DovetailEvents
+import Foundation
+
+/// What is due by a clock that was set back: steps, pauses between attempts, messages. Timers and time-outs are dates, and stay as they are.
+extension SagaRunner {
+    /// When the log's last event was committed; nil if it has none.
+    func lastDate() async throws -> Date? {
+        let head = log.head
+        guard head > 0 else { return nil }
+        return try await log.events(after: head - 1, types: nil, limit: 1).events.last?.time
+    }
+
+    /// Brings instances to the present date that were to be looked at by a later one, besides those of `active` numbers, which do so themselves.
+    func catchUp(_ now: Date, setBackBy back: Duration, besides active: Set<Int64>) async throws {
+        logger.warning(
+            "the clock was set back: what a saga was about to do is done by the new time",
+            metadata: ["saga": "\(saga.name)", "seconds": "\(back.inSeconds)"])
+        let owner = epoch.withLock { $0 }
+        let horizon = now.addingTimeInterval((back + machine.plan.longestPause).inSeconds + 1)
+        var place = (date: now, number: Int64.max)
+        while true {
+            let after = place
+            let found = try await patiently {
+                try await journal.due(saga.name, after: after, until: horizon, limit: SagaJournal.step)
+            }
+            let commits = try found.filter { $0.damage == nil && !active.contains($0.number) }.compactMap { record in
+                try machine.caughtUp(record, now: now).map { move in
+                    try SagaCommit(before: record, move: move, answersRequest: false) { [machine] record, requests in
+                        machine.intervene(record, requests, now: now)
+                    }
+                }
+            }
+            if !commits.isEmpty {
+                try await patiently { _ = try await journal.commit(saga.name, epoch: owner, now: now, commits) }
+            }
+            guard found.count == SagaJournal.step, let last = found.last, let date = last.dueAt else { return }
+            place = (date, last.number)
+        }
+    }
+}
