@@ -121,4 +121,21 @@ import Testing
         let record = try await node.journal.instances()[0]
         #expect(record.progress.tasks[0].attempts == 6)
     }
+
+    @Test("A node that dies in a harness forgets what its commands remember, and a command has its effect once")
+    func commandsDieWithTheNode() async throws {
+        let lives = Mutex(0)
+        let report = try await SagaHarness.crashingAtEveryCommit { harness in
+            let saga = tripSaga().step("command") { state, context in
+                try await context.execute(Self.trips, state.trip) { _ in [paid(state.trip)] }
+            }.calls(Ledger(), "flight")
+            try await harness.add(saga)
+            try await harness.publish(booked("7"))
+            let before = harness.commands
+            try await harness.run()
+            if harness.commands !== before { lives.withLock { $0 += 1 } }
+            return try await harness.log.events(after: 0, types: ["trip.paid"], limit: 10).events.map(\.key)
+        }
+        #expect(report.crashes >= 4 && lives.withLock { $0 } == report.crashes)
+    }
 }
