@@ -104,8 +104,9 @@ extension SagaJournal {
             let parked = try await parked(of: saga, after: after, limit: SagaJournal.step)
             for one in parked {
                 try Task.checkCancellation()
-                let page = try await log.events(after: one.position - 1, types: nil, limit: 1)
-                guard let event = page.events.first, event.position.number == one.position,
+                // One that the log cannot read stays on the list as well.
+                let page = try? await log.events(after: one.position - 1, types: nil, limit: 1)
+                guard let event = page?.events.first, event.position.number == one.position,
                     let effect = take(event)
                 else { continue }
                 try await log.transaction("saga \(saga)", as: .engine) { transaction in

@@ -4,11 +4,11 @@ import Foundation
 
 /// What is due by a clock that was set back: steps, pauses between attempts, messages. Timers and time-outs are dates, and stay as they are.
 extension SagaRunner {
-    /// When the log's last event was committed; nil if it has none.
-    func lastDate() async throws -> Date? {
+    /// When the log's last event was committed; nil if it has none, or that cannot be read.
+    func lastDate() async -> Date? {
         let head = log.head
         guard head > 0 else { return nil }
-        return try await log.events(after: head - 1, types: nil, limit: 1).events.last?.time
+        return try? await log.events(after: head - 1, types: nil, limit: 1).events.last?.time
     }
 
     /// Brings instances to the present date that were to be looked at by a later one, besides those of `active` numbers, which do so themselves.

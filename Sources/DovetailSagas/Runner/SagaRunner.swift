@@ -154,7 +154,7 @@ final class SagaRunner<State: Wire>: SagaService {
             var lookedAt = clock.now()
             var watch = SagaClockWatch(lookedAt, clock.steady.now)
             // The log may have been written by a clock that went ahead of this one.
-            if let last = try await patiently({ try await lastDate() }),
+            if let last = await lastDate(),
                 last > lookedAt.addingTimeInterval(SagaClockWatch.tolerance.inSeconds)
             {
                 try await catchUp(lookedAt, setBackBy: .seconds(last.timeIntervalSince(lookedAt)), besides: [])
