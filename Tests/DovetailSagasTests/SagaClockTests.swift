@@ -15,7 +15,8 @@ import Testing
     private final class Dates: Sendable {
         let steady = ManualClock()
         private let offset = Mutex(0.0)
-        private let origin = Date()
+        /// In whole seconds, since a clock that stands still does not come to the next microsecond.
+        private let origin = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded(.down))
 
         var now: Date { origin.addingTimeInterval((steady.now - MonotonicTime(nanoseconds: 0)).inSeconds + jump) }
         private var jump: Double { offset.withLock { $0 } }
@@ -70,7 +71,8 @@ import Testing
             try await node.publish([booked("7")])
             try await task(of: node) { $0.attempts == 1 }
             dates.jump(by: -3600)
-            #expect(try await minutes(dates, node) { $0[.completed] == 1 } <= 10)
+            let took = try await minutes(dates, node) { $0[.completed] == 1 }
+            #expect(took <= 10)
         }
         #expect(ledger.effects == ["flight 7"])
     }
@@ -86,7 +88,8 @@ import Testing
             let id = try await node.journal.instances()[0].id
             try await node.journal.signal(id, "approve", Array("true".utf8), now: dates.now.addingTimeInterval(20))
             dates.jump(by: -3600)
-            #expect(try await minutes(dates, node) { $0[.completed] == 1 } <= 10)
+            let took = try await minutes(dates, node) { $0[.completed] == 1 }
+            #expect(took <= 10)
         }
     }
 
@@ -111,7 +114,8 @@ import Testing
             try await node.publish([booked("7")])
             try await task(of: node) { $0.isArmed }
             dates.jump(by: 3600)
-            #expect(try await minutes(dates, node) { $0[.completed] == 1 } <= 10)
+            let took = try await minutes(dates, node) { $0[.completed] == 1 }
+            #expect(took <= 10)
         }
     }
 
@@ -126,7 +130,8 @@ import Testing
         }
         dates.jump(by: -7200)
         try await running(saga, node, dates.clock) {
-            #expect(try await minutes(dates, node) { $0[.completed] == 1 } <= 10)
+            let took = try await minutes(dates, node) { $0[.completed] == 1 }
+            #expect(took <= 10)
         }
     }
 

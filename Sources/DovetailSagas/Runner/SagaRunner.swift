@@ -153,6 +153,8 @@ final class SagaRunner<State: Wire>: SagaService {
             var (seen, looks) = (wakes.value, wakes.looks)
             var lookedAt = clock.now()
             var watch = SagaClockWatch(lookedAt, clock.steady.now)
+            /// Those that were carried when the clock was set back.
+            var late: Set<Int64> = []
             // The log may have been written by a clock that went ahead of this one.
             if let last = await lastDate(),
                 last > lookedAt.addingTimeInterval(SagaClockWatch.tolerance.inSeconds)
@@ -168,6 +170,7 @@ final class SagaRunner<State: Wire>: SagaService {
                     lookedAt = clock.now()
                     if let back = watch.setBack(lookedAt, clock.steady.now) {
                         try await catchUp(lookedAt, setBackBy: back, besides: active)
+                        late = active
                         next = .distantPast
                     }
                     let found = try await look(at: lookedAt, besides: active)
@@ -192,6 +195,7 @@ final class SagaRunner<State: Wire>: SagaService {
                 switch try await group.next() {
                 case .driven(let number, let ended):
                     active.remove(number)
+                    if late.remove(number) != nil, !ended { try await catchUp(clock.now(), number) }
                     // It may be due again before the timer that is set.
                     if !ended { wakes.bump() }
                 case .woken:
