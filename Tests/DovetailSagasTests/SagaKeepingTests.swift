@@ -107,12 +107,14 @@ import Testing
         }
         // As a store of before has it.
         try await node.log.transaction("undo", as: .engine) { transaction in
-            for name in ["counts", "locks", "tokens"] {
+            for name in ["counts", "locks", "tokens", "parked", "plans"] {
                 try transaction.execute(SQL(stringLiteral: "DROP TABLE dovetail_saga_\(name)"))
             }
             try transaction.execute("DROP INDEX dovetail_saga_ended")
             try transaction.execute("DROP INDEX dovetail_saga_messages_age")
             try transaction.execute("ALTER TABLE dovetail_saga_messages DROP COLUMN version")
+            try transaction.execute("DROP INDEX dovetail_saga_failing")
+            try transaction.execute("ALTER TABLE dovetail_saga_instances DROP COLUMN failing_since")
             try transaction.execute("DELETE FROM dovetail_migrations WHERE owner = 'dovetail.saga' AND step >= 7")
         }
         try await node.journal.prepare()

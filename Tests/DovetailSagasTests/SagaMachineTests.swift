@@ -93,6 +93,54 @@ import Testing
         #expect(end.status == .compensated)
     }
 
+    @Test(
+        "What may pass and does not is stuck after its patience: an undo, what concludes, a step behind the pivot; a retry begins anew",
+        arguments: [FailureKind.transient, .inDoubt, .notSent])
+    func patience(kind: FailureKind) {
+        // Pauses of half a second, one, and two: the third is one too many.
+        let rules = Rules([[["a"]], [["b-"]], [["c-"]]], pivot: 2, attempts: 1, patience: .seconds(2))
+        for (name, refused) in [("undo a", "b-"), ("conclude", "b-"), ("c-", "")] {
+            func outcome(_ step: String) -> SagaMachine.Outcome {
+                step == name ? failed(kind) : step == refused ? failed(.permanent) : .done
+            }
+            let first = rules.run(outcome)
+            #expect(first.end.status == .stuck && first.done.filter { $0 == name }.count == 3)
+            #expect(first.end.progress.failingSince == nil && first.end.dueAt == nil)
+            #expect(first.end.progress.tasks[0].failure?.contains("no") == true)
+            let again = rules.machine.intervene(first.end, SagaIntervention(.retry), now: Rules.now).record
+            #expect(again.progress.tasks[0].attempts == 0 && again.progress.failingSince == nil)
+            #expect(rules.run(from: again, outcome).done == [name, name, name])
+            #expect(rules.run(from: again) { _ in .done }.end.status.hasEnded)
+        }
+    }
+
+    @Test("Patience is counted in pauses, the longest among them, and a policy without pauses has an end too")
+    func patienceOfPolicies() {
+        func attempts(_ policy: SagaPolicy) -> Int? { (1...100_000).first { policy.isExhausted(after: $0) } }
+        let minute = SagaPolicy(backoff: .seconds(1), maximumBackoff: .seconds(8), patience: .seconds(60))
+        // 1, 2, 4, 8, 8, 8, 8, 8, 8 are 55 seconds.
+        #expect(attempts(minute) == 10)
+        #expect(attempts(SagaPolicy(attemptsBeforeStuck: 5, patience: .zero)) == 5)
+        #expect(attempts(SagaPolicy(backoff: .zero, maximumBackoff: .zero, patience: .seconds(1))) == 101)
+        #expect(attempts(SagaPolicy(backoff: .seconds(9), maximumBackoff: .seconds(1), patience: .seconds(9))) == 10)
+        let standard = attempts(SagaPolicy()) ?? 0
+        #expect((2880...2900).contains(standard), "\(standard)")
+    }
+
+    @Test("Since when a step fails is known while it is tried again, and forgotten when it succeeds")
+    func failingSince() {
+        let start = three.begin()
+        let failing = three.advance(start, "a", failed(.transient)).record
+        #expect(failing.progress.failingSince == Rules.now)
+        let later = three.machine.advance(
+            failing, failing.progress.tasks[0], by: failed(.transient), began: Rules.now,
+            now: Rules.now.addingTimeInterval(9), share: 1
+        ).record
+        #expect(later.progress.failingSince == Rules.now)
+        #expect((try? SagaProgress(text: later.progress.text)) == later.progress)
+        #expect(three.advance(later, "a", .done).record.progress.failingSince == nil)
+    }
+
     @Test("Branches go beside each other, and the saga goes on when the last is at its end")
     func branches() {
         let rules = Rules([[["a"]], [["b1", "b2"], ["c1"]], [["d"]]])
@@ -251,9 +299,9 @@ struct Rules {
 
     init(
         _ stages: [[[String]]], pivot: Int? = nil, waits: [String: SagaTimeout] = [:], attempts: Int = 3,
-        beforeStuck: Int = 2
+        beforeStuck: Int = 2, patience: Duration = .seconds(86_400)
     ) {
-        let policy = SagaPolicy(attempts: attempts, attemptsBeforeStuck: beforeStuck)
+        let policy = SagaPolicy(attempts: attempts, attemptsBeforeStuck: beforeStuck, patience: patience)
         var steps: [SagaPlan.Step] = []
         let places = stages.map { branches in
             branches.map { branch in
@@ -267,7 +315,7 @@ struct Rules {
             }
         }
         machine = SagaMachine(
-            plan: SagaPlan(saga: "s", steps: steps, stages: places, pivot: pivot, concludes: true))
+            plan: SagaPlan(saga: "s", steps: steps, stages: places, pivot: pivot, concludes: true, policy: policy))
     }
 
     func begin() -> SagaRecord {

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// A process with sagas, killed at every write and sync.
+/// A process with sagas that branch, lock, wait and have children, killed at every write and sync.
 extension IntegrationTests {
     @Suite struct SagaCrashes {
         @Test(
@@ -41,11 +41,19 @@ extension IntegrationTests {
                     #expect(done == ["flight", "hotel", "charge"], "\(end[1]): \(done)")
                 case "compensated":
                     #expect(
-                        done == ["flight", "hotel", "undo_flight", "undo_hotel", "compensated"], "\(end[1]): \(done)")
+                        done == [
+                            "flight", "hotel", "undo_insurance", "undo_flight", "undo_hotel", "compensated",
+                        ], "\(end[1]): \(done)")
                 default: Issue.record("\(end)")
                 }
             }
             #expect(Set(ends.map { $0[2] }) == ["completed", "compensated"])
+            let children = last.output.split(separator: "\n").filter { $0.hasPrefix("y ") }.map {
+                $0.split(separator: " ")
+            }
+            #expect(children.count == ends.count && Set(children.map { $0[2] }) == ["completed"])
+            for child in children { #expect(calls[String(child[1])] == ["insure"]) }
+            #expect(!last.output.contains("\nl "), "somebody still holds a seat, or wants one")
         }
     }
 }

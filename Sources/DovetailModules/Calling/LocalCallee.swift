@@ -3,7 +3,8 @@ import DovetailCore
 import DovetailResilience
 import Tracing
 
-/// A module on the same node: a direct call, under the same policy, deadline and trace as one over the network.
+/// A module on the same node: a direct call, under the same policy, deadline and trace as one over the network, and ending alike: a handler's error that is no
+/// ``Problem`` comes as the one that a caller elsewhere would get.
 ///
 /// With `throughCodec` the input and the answer are encoded and decoded as on the network, so that nothing works only in process.
 package struct LocalCallee: Callee {
@@ -42,14 +43,13 @@ package struct LocalCallee: Callee {
                     (try? JSON.encode(input, personal: .plain)).flatMap { InputFingerprint.of($0, []) }
                 }
                 if throughCodec {
-                    let body = try await CallContext.$current.withValue(call) {
-                        try await served.entry.bytes(try JSON.encode(input, personal: .plain), [], handler)
+                    let sent = try JSON.encode(input, personal: .plain)
+                    let body = try await answering(description, call) {
+                        try await served.entry.bytes(sent, [], handler)
                     }
                     return try await endpoint.answer.decode(body)
                 }
-                let answer = try await CallContext.$current.withValue(call) {
-                    try await served.entry.value(input, handler)
-                }
+                let answer = try await answering(description, call) { try await served.entry.value(input, handler) }
                 guard let answer = answer as? Output else {
                     throw CallError(
                         .invalidAnswer, callee: name,
@@ -58,6 +58,25 @@ package struct LocalCallee: Callee {
                 }
                 return answer
             }
+        }
+    }
+
+    /// Runs the handler; what it throws is to the caller what it would be over the network.
+    private func answering<Value>(
+        _ description: EndpointDescription, _ call: CallContext, _ handler: () async throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await CallContext.$current.withValue(call) { try await handler() }
+        } catch let error as CancellationError where Task.isCancelled {
+            throw error
+        } catch let problem as Problem {
+            throw problem
+        } catch {
+            var problem = Problem.answering(
+                error, of: "\(description.contract.name).\(description.name)", call)
+            problem.instance = call.correlationID
+            problem.contract = "\(description.contract.name)@\(description.contract.version)"
+            throw problem
         }
     }
 }

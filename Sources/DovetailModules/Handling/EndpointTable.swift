@@ -1,10 +1,8 @@
-import DovetailCQRS
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
 import DovetailResilience
 import HTTPTypes
-import Logging
 import Tracing
 
 /// A node's endpoints: finds the one a request is for, and answers with bytes. No socket is near.
@@ -21,7 +19,6 @@ public struct EndpointTable: RawHandler {
     private let byKey: [String: Served]
     private let nodeToken: String?
     private let vault: (any PersonalVault)?
-    private let logger = Logger(label: "dovetail.modules")
 
     /// The endpoints of `modules`. With a token, requests from outside the process are believed only with it. Personal values are sealed and opened with `vault`.
     ///
@@ -106,7 +103,7 @@ public struct EndpointTable: RawHandler {
                 span.attributes["http.response.status_code"] = Int(response.status.code)
                 return response
             } catch {
-                var problem = named(problem(error, operation: operation, call), call)
+                var problem = named(.answering(error, of: operation, call), call)
                 problem.contract = "\(endpoint.contract.name)@\(endpoint.contract.version)"
                 span.attributes["http.response.status_code"] = problem.status
                 if problem.status >= 500 { span.setStatus(.init(code: .error, message: problem.type)) }
@@ -182,40 +179,6 @@ public struct EndpointTable: RawHandler {
             }
             return JSON.Field(name: name, value: value, origin: "query")
         }
-    }
-
-    /// The problem that an error is to the caller. What is nobody's declared problem is logged and told without internals.
-    private func problem(_ error: any Error, operation: String, _ call: CallContext) -> Problem {
-        if let problem = error as? Problem { return problem }
-        if let error = error as? CallError {
-            var problem: Problem =
-                switch error.code {
-                case .deadlineExceeded: Problem("deadline-exceeded", status: 504)
-                case .circuitOpen, .bulkheadFull, .rateLimited: Problem("unavailable", status: 503)
-                case .unreachable, .answerLost, .invalidAnswer: Problem("bad-gateway", status: 502)
-                }
-            problem.detail = "the module \(error.callee) could not be asked (\(error.code.rawValue))"
-            problem.retryAfter = error.retryAfter
-            return problem
-        }
-        if let error = error as? PersonalDataError, error.code == .subjectForgotten {
-            return Problem("subject-forgotten", status: 410)("\(error)")
-        }
-        if let error = error as? LogError, error.code == .streamDeleted || error.code == .streamTombstoned {
-            return Problem("deleted", status: 410)("\(error.subject): \(error.message)")
-        }
-        if let error = error as? CommandConflict { return Problem("version-conflict", status: 409)("\(error)") }
-        logger.error(
-            "a handler failed",
-            metadata: [
-                "operation": "\(operation)", "correlation": "\(call.correlationID)", "error": "\(error)",
-            ])
-        if let error = error as? any ClassifiedFailure, error.failureKind == .transient {
-            var problem = Problem("unavailable", status: 503)("try again later")
-            problem.retryAfter = .seconds(1)
-            return problem
-        }
-        return Problem("internal-error", status: 500)("the operator finds more under the correlation id")
     }
 
     private func named(_ problem: Problem, _ context: CallContext) -> Problem {

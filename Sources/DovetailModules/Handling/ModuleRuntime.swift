@@ -61,6 +61,9 @@ package final class ModuleRuntime: Sendable {
         } + sagas.compactMap(\.hold)
     }
 
+    /// Where the readers of its sagas are.
+    package var sagaReaders: [SagaReaderStatus] { sagas.compactMap(\.reader) }
+
     /// Its subscriptions, for the node's bus.
     package var subscriptions: [Subscription] { parts.subscriptions.map { $0.subscription(in: self) } }
 

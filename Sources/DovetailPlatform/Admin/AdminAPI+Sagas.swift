@@ -77,4 +77,51 @@ extension AdminAPI {
             self.value = value
         }
     }
+
+    /// The definitions that instances of sagas have gone by.
+    public struct SagaPlanList: Wire {
+        /// The definitions, by saga, in order.
+        public var plans: [SagaKeptPlan]
+    }
+
+    /// The reader of a saga's events: what starts its instances, and what they wait for.
+    public struct SagaReader: Wire {
+        /// The saga.
+        public var saga: String
+        /// Every event up to this number was taken in, or put aside.
+        public var scanned: Int64
+        /// Events that it has not looked at.
+        public var lag: Int64
+        /// How many events were put aside because they could not be read; nil while that cannot be looked up.
+        public var parked: Int?
+        /// The number of the event that it cannot get past.
+        public var blockedAt: Int64?
+        /// Which event that is, and why.
+        public var blocked: String?
+    }
+
+    /// The readers of a node's sagas.
+    public struct SagaReaderList: Wire {
+        /// The readers.
+        public var readers: [SagaReader]
+        /// The first events that were put aside, in the order of the log.
+        public var parked: [SagaParkedEvent]
+    }
+
+    /// An event that a saga's reader is to go past.
+    public struct SagaPassing: Wire {
+        /// The saga.
+        public var saga: String
+        /// The event's number in the log.
+        public var position: Int64
+        /// Why, in words.
+        public var reason: String?
+
+        /// The event of this number, for this saga.
+        public init(saga: String, position: Int64, reason: String? = nil) {
+            self.saga = saga
+            self.position = position
+            self.reason = reason
+        }
+    }
 }

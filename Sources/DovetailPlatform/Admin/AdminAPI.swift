@@ -101,6 +101,13 @@ public struct AdminAPI: Contract {
     public let interveneInSaga = Endpoint.post("/sagas/{id}/interventions", SagaRequest.self).fails(unknown, refused)
     /// Gives an instance the signal that it waits for.
     public let signalSaga = Endpoint.post("/sagas/{id}/signals/{name}", SagaSignal.self).fails(unknown, refused)
+    /// The definitions that instances of sagas have gone by.
+    public let sagaPlans = Endpoint.get("/saga-plans", Nothing.self, returns: SagaPlanList.self)
+    /// The readers of the sagas' events, and what they have put aside.
+    public let sagaReaders = Endpoint.get("/saga-readers", Nothing.self, returns: SagaReaderList.self)
+    /// Has an event put aside that holds a saga's reader up.
+    public let passSagaEvent = Endpoint.post("/saga-readers/{saga}/passed/{position}", SagaPassing.self)
+        .fails(unknown, refused)
     /// Subjects that the node has keys of, or has forgotten, in the order of their ids.
     public let subjects = Endpoint.get("/privacy/subjects", SubjectQuery.self, returns: SubjectPage.self)
     /// What the node knows of a subject.
@@ -239,6 +246,8 @@ public struct AdminAPI: Contract {
         public var scheduled: Int
         /// How many sagas stand in each status.
         public var sagas: [String: Int]
+        /// The readers of the sagas' events; nil from a node that does not tell.
+        public var sagaReaders: [SagaReader]?
         /// The calls to each module.
         public var calls: [Calls]
     }

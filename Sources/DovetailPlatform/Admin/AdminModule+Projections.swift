@@ -105,9 +105,11 @@ extension Node {
     /// All parts of the platform that read events: the contracts of all modules, and what the modules of this node decide on and show.
     fileprivate var storedEventCheck: StoredEventCheck {
         let declared = catalog.looked.flatMap(\.parts.contracts).flatMap(\.events).map(EventReader.init)
-        return StoredEventCheck(
-            [EventReaders("the contracts", declared)] + runtimes.flatMap(\.parts.aggregates)
-                + runtimes.flatMap { $0.parts.projections + $0.parts.inlineProjections.map(\.projection) }.map(
-                    \.eventReaders))
+        var readers = [EventReaders("the contracts", declared)] + runtimes.flatMap(\.parts.aggregates)
+        for parts in runtimes.map(\.parts) {
+            readers += (parts.projections + parts.inlineProjections.map(\.projection)).map(\.eventReaders)
+            readers += parts.sagas.map(\.eventReaders)
+        }
+        return StoredEventCheck(readers)
     }
 }

@@ -38,10 +38,43 @@ extension ModuleBuilder<AdminAPI> {
             node.sagaWakeUps.wake(record.saga)
             return Empty()
         }
+        handle(\.sagaPlans) { _, _ in .init(plans: try await journal.plans()) }
+        handle(\.sagaReaders) { _, _ in
+            .init(readers: await node.sagaReaders(journal), parked: try await journal.parked(limit: 1000))
+        }
+        handle(\.passSagaEvent) { passing, _ in
+            guard let reader = node.runtimes.lazy.flatMap(\.sagaReaders).first(where: { $0.saga == passing.saga })
+            else {
+                throw AdminAPI.unknown("no saga '\(passing.saga)' of this node reads events; see `sagas readers`")
+            }
+            guard let blocked = reader.blocked, blocked.position == passing.position else {
+                let place = reader.blocked.map { "is held up at \($0.position)" } ?? "is not held up"
+                throw AdminAPI.refused(
+                    "the saga '\(passing.saga)' \(place); only the event that holds it up can be put aside")
+            }
+            try await asked {
+                try await journal.pass(
+                    passing.saga, position: passing.position, error: blocked.error, reason: passing.reason)
+            }
+            return Empty()
+        }
     }
 }
 
 extension Node {
+    /// The readers of the sagas' events.
+    func sagaReaders(_ journal: SagaJournal) async -> [AdminAPI.SagaReader] {
+        let (head, parked) = (store.log.head, try? await journal.parkedCounts())
+        return runtimes.flatMap(\.sagaReaders).map { reader in
+            .init(
+                saga: reader.saga, scanned: reader.scanned, lag: max(0, head - reader.scanned),
+                parked: parked.map { $0[reader.saga] ?? 0 }, blockedAt: reader.blocked?.position,
+                blocked: reader.blocked.map {
+                    "\($0.type) at \($0.position), tried \($0.attempts) times: \($0.error)"
+                })
+        }
+    }
+
     /// The saga of this name that one of the node's modules runs.
     func saga(named name: String) -> (any AnySaga)? {
         runtimes.lazy.flatMap(\.parts.sagas).first { $0.name == name }

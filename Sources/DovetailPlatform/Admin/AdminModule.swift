@@ -95,6 +95,7 @@ extension Node {
                 problem: retention.status.problem, forgotten: try await bus.forgotten()),
             scheduled: try await scheduler.count,
             sagas: Dictionary(sagas.map { ($0.key.rawValue, $0.value) }, uniquingKeysWith: +),
+            sagaReaders: await sagaReaders(journal),
             calls: policies.counters.map { callee, counters in
                 .init(
                     callee: callee, calls: counters.calls, succeeded: counters.succeeded, failed: counters.failed,

@@ -193,6 +193,7 @@ struct StatusCommand<Program: Platform>: AsyncParsableCommand {
                 let hint = state == "stuck" ? "; see `sagas list --status stuck`" : ""
                 say("sagas \(state): \(count)\(hint)")
             }
+            for reader in status.sagaReaders ?? [] { say("saga \(reader.line)") }
             for calls in status.calls {
                 say(
                     "calls to \(calls.callee): \(calls.calls), \(calls.failed) failed, \(calls.retries) retries, circuit opened \(calls.circuitOpenings) times"

@@ -11,6 +11,7 @@ struct SagasCommand<Program: Platform>: AsyncParsableCommand {
             commandName: "sagas", abstract: "Shows what the sagas of a node are at, and intervenes.",
             subcommands: [
                 List.self, Show.self, Retry.self, Skip.self, Compensate.self, Cancel.self, Signal.self,
+                SagaReadersCommand<Program>.self, SagaPassCommand<Program>.self,
                 SagaCheckCommand<Program>.self, SagaDiagramCommand<Program>.self,
             ])
     }
@@ -44,7 +45,11 @@ struct SagasCommand<Program: Platform>: AsyncParsableCommand {
                         )
                     }
                 }
-                if page.sagas.isEmpty, !query.node.json { say("no sagas") }
+                if query.node.json { return }
+                if page.sagas.isEmpty { say("no sagas") }
+                for reader in try await admin.status(.init()).sagaReaders ?? [] where reader.blocked != nil {
+                    complain("\(reader.line); see `sagas readers`")
+                }
             }
         }
     }
@@ -166,44 +171,6 @@ struct InterventionOptions: ParsableArguments {
                 .init(id: options.id, action: action, step: options.step, reason: options.reason))
             say("asked for, and on record; `sagas show \(options.id)` says what comes of it")
         }
-    }
-}
-
-/// `sagas check`: whether what is under way can go on under this program.
-struct SagaCheckCommand<Program: Platform>: AsyncParsableCommand {
-    static var configuration: CommandConfiguration {
-        CommandConfiguration(
-            commandName: "check",
-            abstract: "Names the instances under way that this program's definitions would break.",
-            discussion:
-                "Run the new program's check before it replaces the old one. Ends with status 1 if there are any.")
-    }
-
-    @OptionGroup var node: NodeOptions
-
-    func run() async throws {
-        let json = node.json
-        let sagas = ModuleCatalog(Program.modules).looked.flatMap(\.parts.sagas)
-        let fit = try await node.ask(Program.modules, orStopped: true) { admin in
-            var open: [SagaRecord] = []
-            for status in SagaStatus.allCases where !status.hasEnded {
-                var before: Int64?
-                while true {
-                    let page = try await admin.sagas(.init(status: status, before: before, limit: 1000)).sagas
-                    open += page
-                    guard let last = page.last else { break }
-                    before = last.number
-                }
-            }
-            return SagaFit(of: open, in: sagas)
-        }
-        if json {
-            say(String(decoding: try JSON.encode(fit), as: UTF8.self))
-        } else {
-            for misfit in fit.misfits { say("\(misfit.id)  \(misfit.saga)  \(misfit.reason)") }
-            say("\(fit.checked) instances under way, \(fit.misfits.count) of them would be stuck")
-        }
-        if !fit.misfits.isEmpty { throw ExitCode(Exit.failure) }
     }
 }
 

@@ -155,21 +155,6 @@ extension Node {
         }
     }
 
-    private var sagaFamilies: [PrometheusFamily] {
-        get async {
-            let counts = (try? await SagaJournal(log: store.log).counts()) ?? [:]
-            return [
-                PrometheusFamily(
-                    name: "dovetail_sagas",
-                    help: "Instances of sagas, by status; those that are stuck need an operator.",
-                    kind: .gauge,
-                    samples: SagaStatus.allCases.map {
-                        .init(labels: [("status", $0.rawValue)], value: Double(counts[$0] ?? 0))
-                    })
-            ]
-        }
-    }
-
     private var logFamilies: [PrometheusFamily] {
         let head = store.log.head
         let takesIn = store.log.condition.trouble == nil

@@ -29,13 +29,15 @@ public struct Saga<State: Wire>: SagaBuilding {
     private(set) var keepsMessages = Duration.seconds(7 * 86_400)
     /// How long an instance that has ended is kept; nil: as long as the platform says.
     private(set) var keepsEnded: Duration?
+    /// Whether an event that cannot be read is put aside.
+    private(set) var parks = false
 
     /// A saga whose instances are started by `event`, in the state that `start` makes of it; each event starts one.
     public init<Payload>(
         _ name: String, startedBy event: Event<Payload>, _ start: @escaping @Sendable (Payload) -> State
     ) {
         self.name = name
-        trigger = EventTrigger(type: event.name) { stored in
+        trigger = EventTrigger(type: event.name, event: event.description) { stored in
             start(try stored.payload(event).payload)
         }
     }
@@ -102,6 +104,15 @@ public struct Saga<State: Wire>: SagaBuilding {
         return copy
     }
 
+    /// The same saga, which puts an event aside that it cannot read, on record, and goes on; otherwise it takes no event in until an operator has it passed over, or a program reads it.
+    ///
+    /// What was put aside is taken in when the saga starts with a program that can read it, as long as the log has it.
+    public func parkingUndecodable() -> Self {
+        var copy = self
+        copy.parks = true
+        return copy
+    }
+
     private mutating func append(_ branches: [[SagaStep<State>]]) {
         var stage: [[Int]] = []
         for branch in branches where !branch.isEmpty {
@@ -117,7 +128,7 @@ public struct Saga<State: Wire>: SagaBuilding {
     var plan: SagaPlan {
         SagaPlan(
             saga: name, steps: steps.map { $0.plan(policy) }, stages: stages, pivot: pivotStage,
-            concludes: compensated != nil)
+            concludes: compensated != nil, policy: policy)
     }
 }
 
@@ -135,6 +146,7 @@ public struct SagaBranch<State: Wire>: SagaBuilding {
 /// What starts an instance.
 struct EventTrigger<State: Sendable>: Sendable {
     let type: String
+    let event: EventDescription
     /// The first state, of whatever version of the event the log holds; throws for one that no upcaster leads from.
     let start: @Sendable (StoredEvent) throws -> State
 }

@@ -99,7 +99,7 @@ extension SagaBuilding {
                         accept: { data, version in
                             let payload = try event.decode(data, version: version ?? event.version)
                             return { $0[keyPath: result] = payload }
-                        }, version: event.version)), undo: nil, policy: nil))
+                        }, version: event.version, event: event.description)), undo: nil, policy: nil))
     }
 
     /// The same, which waits here for a person: for a signal with the step's name, whose value goes into the state.

@@ -75,6 +75,9 @@ public protocol AnySaga: Sendable {
     /// The sagas that it runs as children, and theirs.
     var children: [any AnySaga] { get }
 
+    /// The events that it reads: the one that starts it, and those that it waits for.
+    var events: [EventDescription] { get }
+
     /// What carries its instances on `log`; commands go through `commands`, events are published for `source`. Those that have ended are kept for `keepEnded`, unless the saga says
     /// otherwise; nil: for good.
     func runner(
@@ -84,8 +87,8 @@ public protocol AnySaga: Sendable {
     /// What carries its instances when told to, for tests.
     func carrier(log: any EventLog, commands: CommandExecutor, source: String, clock: SagaClock) -> any SagaCarrier
 
-    /// Why the instance cannot go on under this definition; nil if it can. See ``SagaFit``.
-    func misfit(of record: SagaRecord) -> String?
+    /// Why the instance cannot go on under this definition; nil if it can. `plan` is the definition that it has gone by so far, where that is known. See ``SagaFit``.
+    func misfit(of record: SagaRecord, under plan: SagaDescription?) -> String?
 
     /// Why an intervention on the instance would be refused; nil if it would be carried out.
     func refusal(of intervention: SagaIntervention, on record: SagaRecord) -> String?
@@ -98,6 +101,9 @@ public protocol AnySaga: Sendable {
 }
 
 extension AnySaga {
+    /// What can be read of its events, for a look at what is stored.
+    package var eventReaders: EventReaders { EventReaders("the saga '\(name)'", events.map(EventReader.init)) }
+
     /// What carries its instances on `log`; see ``AnySaga/runner(log:commands:source:wakeUps:keepEnded:)``. Those that have ended are kept for thirty days, unless the saga says otherwise.
     public func runner(
         log: any EventLog, commands: CommandExecutor, source: String, wakeUps: SagaWakeUps
@@ -137,6 +143,14 @@ extension Saga: AnySaga {
     }
 
     public var beginsWithPivot: Bool { pivotStage == 0 }
+
+    public var events: [EventDescription] {
+        let waited = steps.compactMap { step -> EventDescription? in
+            if case .wait(let wait) = step.work { return wait.event }
+            return nil
+        }
+        return [trigger?.event].compactMap { $0 } + waited
+    }
 
     public var children: [any AnySaga] {
         steps.flatMap { step -> [any AnySaga] in

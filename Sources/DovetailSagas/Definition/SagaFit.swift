@@ -18,21 +18,26 @@ public struct SagaFit: Sendable, Codable {
     /// Those that would break.
     public private(set) var misfits: [Misfit] = []
 
-    /// Looks at instances under way against the program's definitions.
-    public init(of records: [SagaRecord], in sagas: [any AnySaga]) {
+    /// Looks at instances under way against the program's definitions, and those that they have gone by so far; see ``SagaJournal/plans()``.
+    public init(of records: [SagaRecord], under plans: [SagaKeptPlan] = [], in sagas: [any AnySaga]) {
+        let kept = Dictionary(grouping: plans, by: \.saga)
         let known = Dictionary(sagas.map { ($0.name, $0) }) { first, _ in first }
         for record in records where !record.status.hasEnded {
             checked += 1
-            let reason =
-                known[record.saga].map { $0.misfit(of: record) }
-                ?? "the program has no saga '\(record.saga)' any more; keep it until its instances have ended"
+            let reason: String?
+            if let saga = known[record.saga] {
+                let plan = kept[record.saga]?.filter { $0.epoch <= record.epoch }.max { $0.epoch < $1.epoch }
+                reason = saga.misfit(of: record, under: plan?.plan)
+            } else {
+                reason = "the program has no saga '\(record.saga)' any more; keep it until its instances have ended"
+            }
             if let reason { misfits.append(Misfit(id: record.id, saga: record.saga, reason: reason)) }
         }
     }
 }
 
 extension Saga {
-    public func misfit(of record: SagaRecord) -> String? {
+    public func misfit(of record: SagaRecord, under before: SagaDescription?) -> String? {
         let plan = plan
         let lost = record.progress.tasks.filter { !$0.step.isEmpty && plan.index(of: $0.step) == nil }.map(\.step)
         if let step = lost.first { return "it is at the step '\(step)', which is no more; bring the step back" }
@@ -46,6 +51,8 @@ extension Saga {
             task.phase == .undo && !(plan.index(of: task.step).map { plan.isUndone($0) } ?? false)
         }
         if let task = undone.first { return "it is undoing '\(task.step)', which has no undo any more; bring it back" }
+        let change = SagaPlanChange(from: before, to: description)
+        if let reason = change.breakage(of: record.progress) { return reason }
         do {
             _ = try JSON.decode(State.self, from: Array(record.state.utf8))
         } catch {

@@ -30,6 +30,8 @@ public struct SagaStep<State: Wire>: Sendable {
         let accept: @Sendable ([UInt8], Int?) throws -> Change
         /// The version that payloads are kept in; nil for a signal.
         var version: Int?
+        /// The event; nil for a signal.
+        var event: EventDescription?
     }
 
     /// Waits until a resource is the instance's own.

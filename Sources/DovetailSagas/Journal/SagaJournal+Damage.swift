@@ -24,7 +24,7 @@ extension SagaJournal {
         let text = String(decoding: try JSON.encode(problem), as: UTF8.self)
         let isSet = try transaction.execute(
             """
-            UPDATE dovetail_saga_instances SET status = 'stuck', due_at = NULL, problem = \(text),
+            UPDATE dovetail_saga_instances SET status = 'stuck', due_at = NULL, failing_since = NULL, problem = \(text),
                 revision = revision + 1, epoch = \(epoch), updated_at = \(now)
             WHERE number = \(record.number)
             """)

@@ -45,6 +45,28 @@ public struct SagaJournal: Sendable {
         }
     }
 
+    /// A saga's instances whose steps fail and are tried again by themselves.
+    public struct Failing: Decodable, Sendable, Equatable {
+        /// The saga.
+        public var saga: String
+        /// How many there are.
+        public var count: Int
+        /// When the first of the steps failed that has not succeeded since.
+        public var since: Date
+    }
+
+    /// The instances that fail and are tried again, by saga; none of those that are stuck. They have an index of their own.
+    public func failing() async throws -> [Failing] {
+        try await log.snapshot { snapshot in
+            try snapshot.rows(
+                Failing.self,
+                """
+                SELECT saga, COUNT(*) AS count, MIN(failing_since) AS since FROM dovetail_saga_instances
+                WHERE failing_since IS NOT NULL GROUP BY saga ORDER BY saga
+                """)
+        }
+    }
+
     /// Who holds the resources that an instance has locked or waits for, and who waits for them too, in the order of the queues.
     public func locks(of id: UniqueID) async throws -> [SagaLockLine] {
         try await log.snapshot { snapshot in
@@ -115,14 +137,20 @@ public struct SagaJournal: Sendable {
     // MARK: Owning
 
     /// Takes a saga over from whoever owned it; what an earlier owner still writes is refused. Returns the ownership's number.
-    func takeOver(_ saga: String) async throws -> Int {
-        try await log.transaction("saga \(saga)", as: .engine) { transaction in
+    ///
+    /// Keeps the definition that it goes by from here on, where it is another than before.
+    func takeOver(_ saga: String, as definition: SagaDescription? = nil) async throws -> Int {
+        let plan = try definition.map { String(decoding: try JSON.encode($0), as: UTF8.self) }
+        return try await log.transaction("saga \(saga)", as: .engine) { transaction in
             try transaction.execute(
                 """
                 INSERT INTO dovetail_saga_owners (saga, epoch) VALUES (\(saga), 1)
                 ON CONFLICT (saga) DO UPDATE SET epoch = dovetail_saga_owners.epoch + 1
                 """)
-            return try transaction.row(Int.self, "SELECT epoch FROM dovetail_saga_owners WHERE saga = \(saga)") ?? 1
+            let epoch =
+                try transaction.row(Int.self, "SELECT epoch FROM dovetail_saga_owners WHERE saga = \(saga)") ?? 1
+            if let plan { try SagaJournal.keep(plan, of: saga, from: epoch, in: transaction) }
+            return epoch
         }
     }
 
@@ -153,6 +181,21 @@ public struct SagaJournal: Sendable {
                 return true
             }
             return (records, count == limit)
+        }
+    }
+
+    /// The instances of a saga that are due behind a place, and not after `time`, by date and number.
+    func due(
+        _ saga: String, after place: (date: Date, number: Int64), until time: Date, limit: Int
+    ) async throws -> [SagaRecord] {
+        try await log.snapshot { snapshot in
+            try SagaTables.instances(
+                """
+                SELECT \(SagaTables.columns) FROM dovetail_saga_instances
+                WHERE saga = \(saga) AND due_at >= \(place.date) AND due_at <= \(time)
+                    AND (due_at, number) > (\(place.date), \(place.number))
+                ORDER BY due_at, number LIMIT \(limit)
+                """, in: snapshot)
         }
     }
 

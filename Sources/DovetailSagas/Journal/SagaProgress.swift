@@ -35,6 +35,9 @@ public struct SagaProgress: Sendable, Codable, Equatable {
 
     /// When the first task is due; nil if all wait for something else.
     var dueAt: Date? { tasks.compactMap(\.dueAt).min() }
+
+    /// Since when one of its tasks fails and is tried again; nil if none does.
+    public var failingSince: Date? { tasks.compactMap(\.failingSince).min() }
 }
 
 /// One thing that an instance is at.
@@ -57,6 +60,8 @@ public struct SagaTask: Sendable, Codable, Equatable {
     public var phase: Phase
     /// How often it was carried out without success.
     public var attempts = 0
+    /// When it first failed, if it is tried again since.
+    public var failingSince: Date?
     /// Whether any of those attempts may have had an effect.
     public var inDoubt = false
     /// When it is due, or its time-out; nil if only a message or an operator moves it.
@@ -82,7 +87,7 @@ public struct SagaTask: Sendable, Codable, Equatable {
     var isListening: Bool { isArmed && awaits != nil && !isStuck }
 
     private enum CodingKeys: String, CodingKey {
-        case step, phase, attempts, inDoubt, due, awaits, isArmed, until, isStuck, failure
+        case step, phase, attempts, failing, inDoubt, due, awaits, isArmed, until, isStuck, failure
     }
 
     public init(from decoder: any Decoder) throws {
@@ -90,6 +95,9 @@ public struct SagaTask: Sendable, Codable, Equatable {
         step = try container.decode(String.self, forKey: .step)
         phase = try container.decodeIfPresent(Phase.self, forKey: .phase) ?? .forward
         attempts = try container.decodeIfPresent(Int.self, forKey: .attempts) ?? 0
+        failingSince = try container.decodeIfPresent(Int64.self, forKey: .failing).map {
+            Date(timeIntervalSince1970: Double($0) / 1e6)
+        }
         inDoubt = try container.decodeIfPresent(Bool.self, forKey: .inDoubt) ?? false
         dueAt = try container.decodeIfPresent(Int64.self, forKey: .due).map {
             Date(timeIntervalSince1970: Double($0) / 1e6)
@@ -109,6 +117,7 @@ public struct SagaTask: Sendable, Codable, Equatable {
         try container.encode(step, forKey: .step)
         if phase != .forward { try container.encode(phase, forKey: .phase) }
         if attempts != 0 { try container.encode(attempts, forKey: .attempts) }
+        try container.encodeIfPresent(failingSince?.microsecondsSince1970, forKey: .failing)
         if inDoubt { try container.encode(true, forKey: .inDoubt) }
         try container.encodeIfPresent(dueAt?.microsecondsSince1970, forKey: .due)
         try container.encodeIfPresent(awaits, forKey: .awaits)

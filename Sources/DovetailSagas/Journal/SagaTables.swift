@@ -72,6 +72,23 @@ enum SagaTables {
             "CREATE INDEX dovetail_saga_locks_of ON dovetail_saga_locks (number)",
             "CREATE TABLE dovetail_saga_tokens (name TEXT PRIMARY KEY, token BIGINT NOT NULL)",
             "INSERT INTO dovetail_saga_tokens (name, token) VALUES ('lock', 0)",
+            // Since when a step of an instance fails and is tried again; only those are in the index.
+            "ALTER TABLE dovetail_saga_instances ADD COLUMN failing_since BIGINT",
+            """
+            CREATE INDEX dovetail_saga_failing ON dovetail_saga_instances (saga, failing_since)
+                WHERE failing_since IS NOT NULL
+            """,
+            // Events that a saga went past because it could not read them.
+            """
+            CREATE TABLE dovetail_saga_parked (
+                saga TEXT NOT NULL, position BIGINT NOT NULL, type TEXT NOT NULL, version BIGINT NOT NULL,
+                error TEXT NOT NULL, parked_at BIGINT NOT NULL, PRIMARY KEY (saga, position)) WITHOUT ROWID
+            """,
+            // How a saga was defined from an ownership on, until the next: what instances that were changed under it have gone by.
+            """
+            CREATE TABLE dovetail_saga_plans (
+                saga TEXT NOT NULL, epoch BIGINT NOT NULL, plan TEXT NOT NULL, PRIMARY KEY (saga, epoch)) WITHOUT ROWID
+            """,
         ])
 
     // MARK: Instances
@@ -122,7 +139,7 @@ enum SagaTables {
 
     private static let updateText = """
         UPDATE dovetail_saga_instances SET status = ?, revision = ?, epoch = ?, progress = ?, state = ?, problem = ?,
-            request = NULL, updated_at = ?, due_at = ?
+            request = NULL, updated_at = ?, due_at = ?, failing_since = ?
         WHERE number = ? AND revision = ? AND (request IS NULL OR ?)
         """
 
@@ -140,7 +157,8 @@ enum SagaTables {
         let (revision, epoch) = (Int64(record.revision), Int64(record.epoch))
         let place: [SQLValue] = [.integer(record.number), .integer(Int64(before.revision))]
         if !answersRequest, record.status == before.status, record.problem == before.problem,
-            let due = record.dueAt, due <= now, let wasDue = before.dueAt, wasDue <= now
+            let due = record.dueAt, due <= now, let wasDue = before.dueAt, wasDue <= now,
+            record.progress.failingSince == nil, before.progress.failingSince == nil
         {
             let values: [SQLValue] = [
                 .integer(revision), .integer(epoch), .text(progress), .text(record.state),
@@ -151,6 +169,7 @@ enum SagaTables {
         let values: [SQLValue] = [
             .text(record.status.rawValue), .integer(revision), .integer(epoch), .text(progress),
             .text(record.state), record.problem.sqlValue, record.updatedAt.sqlValue, record.dueAt.sqlValue,
+            record.progress.failingSince.sqlValue,
         ]
         return try transaction.execute(SQL(text: updateText, values: values + place + [answersRequest.sqlValue])) == 1
     }
@@ -191,7 +210,17 @@ enum SagaTables {
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
 
+    /// How many failed attempts of a series have lines of their own; of those that follow, the last has.
+    static let keptAttempts = 16
+
     static func note(_ line: SagaJournalEntry, of number: Int64, in transaction: Transaction) throws {
+        if line.outcome == .retry, line.attempt > keptAttempts + 1 {
+            try transaction.execute(
+                """
+                DELETE FROM dovetail_saga_lines WHERE number = \(number) AND step = \(line.step)
+                    AND kind = \(line.kind.rawValue) AND outcome = 'retry' AND attempt > \(keptAttempts)
+                """)
+        }
         try transaction.execute(
             SQL(
                 text: lineText,

@@ -72,6 +72,7 @@ extension SagaMachine {
                     $0.isStuck = false
                     $0.failure = nil
                     $0.attempts = 0
+                    $0.failingSince = nil
                     // What waits goes on waiting, until when it would have.
                     $0.dueAt = $0.isArmed ? $0.until : now
                 }

@@ -78,30 +78,6 @@ struct SagaMachine: Sendable {
         return settled(move).record
     }
 
-    /// An instance taken over from an owner that has stopped: what it was doing then is in doubt, and nothing of it is under way.
-    func resumed(_ record: SagaRecord, now: Date) -> Move {
-        var move = Move(record: record)
-        for (index, task) in record.progress.tasks.enumerated() where task.phase == .forward && !task.isArmed {
-            // A step that is in the definition no more may have been under way as well.
-            switch work(for: task) {
-            case .action, .missing: move.record.progress.tasks[index].inDoubt = true
-            default: break
-            }
-        }
-        let drained = record.progress.tasks.filter { $0.phase == .draining && !$0.isListening }
-        for task in drained {
-            remove(task.step, &move.record)
-            owe(task.step, &move.record)
-        }
-        guard !drained.isEmpty else {
-            move.record.dueAt = move.record.progress.dueAt
-            return move
-        }
-        move.record.updatedAt = now
-        goBack(&move, now)
-        return settled(move)
-    }
-
     // MARK: Moving
 
     /// The instance after one of its tasks. `inFlight` are the steps that are being carried out beside it; `began` is when the task was begun; `share` draws the pause before a retry.
@@ -160,6 +136,7 @@ struct SagaMachine: Sendable {
         for task in record.progress.tasks {
             change(task.step, &move.record) {
                 $0.isStuck = true
+                $0.failingSince = nil
                 $0.failure = problem.description
                 $0.dueAt = nil
             }
@@ -192,7 +169,7 @@ struct SagaMachine: Sendable {
                 index
             case .undo, .conclude, .missing: nil
             }
-        let policy = plan.index(of: task.step).map { plan.steps[$0].policy } ?? SagaPolicy()
+        let policy = plan.index(of: task.step).map { plan.steps[$0].policy } ?? plan.policy
         if let index, !plan.isAfterPivot(index), kind == .permanent || attempts >= policy.attempts {
             // A refusal does not say what became of an earlier attempt in doubt, so that one is undone as well.
             move.lines.append(told(inDoubt ? .inDoubt : .failed, detail))
@@ -203,13 +180,15 @@ struct SagaMachine: Sendable {
             return
         }
         let isBefore = index.map { !plan.isAfterPivot($0) } ?? false
-        let isStuck = work == .missing || !isBefore && kind == .permanent && attempts >= policy.attemptsBeforeStuck
+        let isHopeless = kind == .permanent && attempts >= policy.attemptsBeforeStuck
+        let isStuck = work == .missing || !isBefore && (isHopeless || policy.isExhausted(after: attempts))
         move.lines.append(told(isStuck ? .failed : .retry, detail))
         change(task.step, &move.record) {
             $0.attempts = attempts
             $0.inDoubt = inDoubt
             $0.isStuck = isStuck
             $0.failure = isStuck ? detail : nil
+            $0.failingSince = isStuck ? nil : $0.failingSince ?? now
             $0.dueAt =
                 isStuck
                 ? nil : now.addingTimeInterval(policy.pause(after: attempts, share: share).inSeconds)
@@ -254,7 +233,7 @@ struct SagaMachine: Sendable {
         }
     }
 
-    private func enter(_ stage: Int, _ move: inout Move, _ now: Date) {
+    func enter(_ stage: Int, _ move: inout Move, _ now: Date) {
         guard let first = plan.first(of: stage) else {
             finish(.completed, &move)
             return
@@ -278,6 +257,7 @@ struct SagaMachine: Sendable {
                 change(task.step, &move.record) {
                     $0.phase = .draining
                     $0.isStuck = false
+                    $0.failingSince = nil
                     // Due, so that who takes the instance over finds it.
                     $0.dueAt = isChild ? nil : now
                 }
@@ -294,7 +274,7 @@ struct SagaMachine: Sendable {
     }
 
     /// The next thing to undo, once nothing goes forward any more.
-    private func goBack(_ move: inout Move, _ now: Date) {
+    func goBack(_ move: inout Move, _ now: Date) {
         guard move.record.progress.tasks.isEmpty else { return }
         if let last = move.record.progress.done.popLast() {
             move.record.progress.tasks = [SagaTask(last, .undo, dueAt: now)]
@@ -337,7 +317,7 @@ struct SagaMachine: Sendable {
         body(&record.progress.tasks[index])
     }
 
-    private func remove(_ step: String, _ record: inout SagaRecord) {
+    func remove(_ step: String, _ record: inout SagaRecord) {
         record.progress.tasks.removeAll { $0.step == step }
     }
 
@@ -346,7 +326,7 @@ struct SagaMachine: Sendable {
     }
 
     /// A step has had an effect, or may have: it is undone when the saga turns back, if it can be.
-    private func owe(_ step: String, _ record: inout SagaRecord) {
+    func owe(_ step: String, _ record: inout SagaRecord) {
         // One that the definition has no more may have been one that can be: it is not passed over in silence.
         if let index = plan.index(of: step), !plan.isUndone(index) { return }
         record.progress.done.append(step)

@@ -29,15 +29,21 @@ struct SagaPlan: Sendable {
     /// The first stage with which there is only forward.
     let pivot: Int?
     let concludes: Bool
+    /// The saga's own policy, by which it concludes.
+    let policy: SagaPolicy
     private let indices: [String: Int]
     private let places: [Place]
 
-    init(saga: String = "", steps: [Step], stages: [[[Int]]], pivot: Int?, concludes: Bool) {
+    init(
+        saga: String = "", steps: [Step], stages: [[[Int]]], pivot: Int?, concludes: Bool,
+        policy: SagaPolicy = SagaPolicy()
+    ) {
         self.saga = saga
         self.steps = steps
         self.stages = stages
         self.pivot = pivot
         self.concludes = concludes
+        self.policy = policy
         indices = Dictionary(steps.enumerated().map { ($1.name, $0) }) { first, _ in first }
         var places = [Place](repeating: Place(stage: 0, branch: 0, index: 0), count: steps.count)
         for (stage, branches) in stages.enumerated() {
@@ -49,6 +55,9 @@ struct SagaPlan: Sendable {
         }
         self.places = places
     }
+
+    /// The longest pause between attempts that any of its policies has.
+    var longestPause: Duration { steps.map(\.policy.maximumBackoff).reduce(policy.maximumBackoff, max) }
 
     func index(of step: String) -> Int? { indices[step] }
 

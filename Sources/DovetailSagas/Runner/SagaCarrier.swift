@@ -50,7 +50,7 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
 
     func takeOver() async throws {
         try await journal.prepare()
-        let epoch = try await journal.takeOver(saga.name)
+        let epoch = try await journal.takeOver(saga.name, as: saga.description)
         place.withLock { $0 = (epoch, 0) }
     }
 
@@ -65,7 +65,13 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
             try await log.transaction("saga \(saga.name)", as: .engine) { transaction in
                 for event in page.events {
                     guard let intake = intakes[event.type] else { continue }
-                    let arrival = try intake.arrival(event, now: clock.now())
+                    let arrival: SagaIntake<State>.Arrival
+                    do {
+                        arrival = try intake.arrival(event, now: clock.now())
+                    } catch  where saga.parks {
+                        try SagaJournal.park(event, "\(error)", of: saga.name, at: clock.now(), in: transaction)
+                        continue
+                    }
                     _ = try intake.take(arrival, of: event, owner: epoch, now: clock.now(), in: transaction)
                 }
             }

@@ -13,22 +13,24 @@ import Synchronization
 /// step is carried out at least once, each transition committed once. A saga has one owner: who takes it over raises a number that every commit is checked against,
 /// so that an owner which does not know that it was replaced writes nothing more, and stops. On shutdown steps in progress are cancelled and taken up at the next start.
 final class SagaRunner<State: Wire>: SagaService {
-    private let saga: Saga<State>
-    private let machine: SagaMachine
-    private let log: any EventLog
-    private let journal: SagaJournal
+    let saga: Saga<State>
+    let machine: SagaMachine
+    let log: any EventLog
+    let journal: SagaJournal
     private let worker: SagaWorker<State>
     private let wakeUps: SagaWakeUps
-    private let wakes: WakeUps
-    private let clock: SagaClock
+    let wakes: WakeUps
+    let clock: SagaClock
     private let concurrency: Int
     private let keepEnded: Duration?
-    private let intakes: [String: SagaIntake<State>]
-    private let arrivals: SagaArrivals
-    private let reader = Mutex<EffectivelyOnceReader?>(nil)
-    private let logger = Logger(label: "dovetail.sagas")
-    private let epoch = Mutex(0)
-    private let lost = Watermark(0)
+    let intakes: [String: SagaIntake<State>]
+    let arrivals: SagaArrivals
+    private let intakeReader = Mutex<EffectivelyOnceReader?>(nil)
+    let logger = Logger(label: "dovetail.sagas")
+    /// After so many failed attempts it is said that a step fails; when it is given up on is its policy's business.
+    private static var attemptsBeforeWarning: Int { 5 }
+    let epoch = Mutex(0)
+    let lost = Watermark(0)
     /// Instances that could not be written when they were carried last.
     private let interrupted = Mutex<Set<Int64>>([])
 
@@ -57,26 +59,37 @@ final class SagaRunner<State: Wire>: SagaService {
         ) { [weak self] event in
             self?.effect(of: event) ?? { _ in throw CancellationError() }
         }
-        self.reader.withLock { $0 = reader }
+        intakeReader.withLock { $0 = reader }
     }
 
     func prepare() async throws {
         try await journal.prepare()
-        try await reader.withLock { $0 }?.prepare()
+        try await intakeReader.withLock { $0 }?.prepare()
     }
 
     var hold: RetentionHold? {
-        reader.withLock { $0 }.map { RetentionHold(name: "the saga '\(saga.name)'", done: $0.status.scanned) }
+        intakeReader.withLock { $0 }.map { RetentionHold(name: "the saga '\(saga.name)'", done: $0.status.scanned) }
+    }
+
+    var reader: SagaReaderStatus? {
+        intakeReader.withLock { $0?.status }.map { status in
+            SagaReaderStatus(
+                saga: saga.name, scanned: status.scanned,
+                blocked: status.blocked.map {
+                    .init(position: $0.position.number, type: $0.type, error: $0.error, attempts: $0.attempts)
+                })
+        }
     }
 
     func run() async throws {
         do {
             try await prepare()
-            let owned = try await journal.takeOver(saga.name)
+            let owned = try await journal.takeOver(saga.name, as: saga.description)
             epoch.withLock { $0 = owned }
+            try await takeParked()
             let committer = SagaCommitter(saga.name, epoch: owned, journal: journal, clock: clock)
             try await withThrowingTaskGroup(of: Void.self) { group in
-                if let reader = reader.withLock({ $0 }) { listen(reader, &group) }
+                if let reader = intakeReader.withLock({ $0 }) { listen(reader, &group) }
                 group.addTask { await committer.run() }
                 group.addTask { try await self.schedule(committer) }
                 group.addTask { try await self.sweep() }
@@ -95,41 +108,6 @@ final class SagaRunner<State: Wire>: SagaService {
         }
     }
 
-    // MARK: Starting, and what comes for those that wait
-
-    private func listen(_ reader: EffectivelyOnceReader, _ group: inout ThrowingTaskGroup<Void, any Error>) {
-        group.addTask { try await reader.run() }
-        group.addTask {
-            var seen = reader.status.scanned
-            while true {
-                seen = try await reader.waitForProgress(beyond: seen)
-                self.arrivals.reach(seen)
-                self.wakes.bump(isArrival: true)
-            }
-        }
-    }
-
-    private func effect(of event: StoredEvent) -> EffectivelyOnceReader.Effect {
-        let (now, position) = (clock.now(), event.position.number)
-        guard let intake = intakes[event.type] else {
-            // An operator has asked for something, by whatever way: it stands in the journal.
-            return { [arrivals] _ in arrivals.note(position, started: nil, isMessage: true) }
-        }
-        let arrival = Result { try intake.arrival(event, now: now) }
-        return { [weak self] transaction in
-            guard let self else { throw CancellationError() }
-            do {
-                arrivals.note(position, started: nil, isMessage: false)
-                let taken = try intake.take(
-                    try arrival.get(), of: event, owner: epoch.withLock { $0 }, now: now, in: transaction)
-                arrivals.note(position, started: taken.started, isMessage: taken.isMessage)
-            } catch let error as SagaOwnershipLost {
-                lost.advance(to: 1)
-                throw error
-            }
-        }
-    }
-
     /// Lets go of messages that nobody has waited for in their time, and of instances that have ended, now and then.
     private func sweep() async throws {
         while true {
@@ -142,17 +120,17 @@ final class SagaRunner<State: Wire>: SagaService {
                 let date = now.addingTimeInterval(-keepEnded.inSeconds)
                 try await patiently { _ = try await journal.removeEnded(of: saga.name, before: date, epoch: owned) }
             }
-            try await clock.sleep(clock.now().addingTimeInterval(3600))
+            try await clock.sleep(for: .seconds(3600))
         }
     }
 
     /// Does something with the log until it succeeds: a log that fails for a while must not leave instances behind. Throws when the log has stopped, or the task is cancelled.
-    private func patiently<Value>(_ body: () async throws -> Value) async throws -> Value {
+    func patiently<Value>(_ body: () async throws -> Value) async throws -> Value {
         while true {
             do { return try await body() } catch let error as LogError where error.code != .stopped {
                 logger.error(
                     "a saga's journal does not answer", metadata: ["saga": "\(saga.name)", "error": "\(error)"])
-                try await clock.sleep(clock.now().addingTimeInterval(1))
+                try await clock.sleep(for: .seconds(1))
             }
         }
     }
@@ -174,6 +152,15 @@ final class SagaRunner<State: Wire>: SagaService {
             // Counted before a look: what comes during it is a reason for the next one.
             var (seen, looks) = (wakes.value, wakes.looks)
             var lookedAt = clock.now()
+            var watch = SagaClockWatch(lookedAt, clock.steady.now)
+            /// Those that were carried when the clock was set back.
+            var late: Set<Int64> = []
+            // The log may have been written by a clock that went ahead of this one.
+            if let last = await lastDate(),
+                last > lookedAt.addingTimeInterval(SagaClockWatch.tolerance.inSeconds)
+            {
+                try await catchUp(lookedAt, setBackBy: .seconds(last.timeIntervalSince(lookedAt)), besides: [])
+            }
             var next = lookedAt
             var hasMore = true
             /// The youngest instance that was found: what is handed over and not younger was found already, or will be.
@@ -181,6 +168,11 @@ final class SagaRunner<State: Wire>: SagaService {
             while true {
                 if queue.isEmpty, active.count < concurrency, hasMore {
                     lookedAt = clock.now()
+                    if let back = watch.setBack(lookedAt, clock.steady.now) {
+                        try await catchUp(lookedAt, setBackBy: back, besides: active)
+                        late = active
+                        next = .distantPast
+                    }
                     let found = try await look(at: lookedAt, besides: active)
                     (queue, hasMore) = (found.records[...], found.hasMore)
                     youngest = max(youngest, queue.map(\.number).max() ?? 0)
@@ -203,6 +195,7 @@ final class SagaRunner<State: Wire>: SagaService {
                 switch try await group.next() {
                 case .driven(let number, let ended):
                     active.remove(number)
+                    if late.remove(number) != nil, !ended { try await catchUp(clock.now(), number) }
                     // It may be due again before the timer that is set.
                     if !ended { wakes.bump() }
                 case .woken:
@@ -219,6 +212,7 @@ final class SagaRunner<State: Wire>: SagaService {
                     }
                     if arrived.mustLook || wakes.looks != looks || next <= clock.now() { hasMore = true }
                     looks = wakes.looks
+                    if watch.missing(clock.now(), clock.steady.now) != nil { hasMore = true }
                     // What is looked for anew may be due at another time as well.
                     if hasMore { next = .distantPast }
                 case nil: return
@@ -268,7 +262,7 @@ final class SagaRunner<State: Wire>: SagaService {
                 "a saga's transition was not written",
                 metadata: ["saga": "\(saga.name)", "id": "\(found.id)", "error": "\(error)"])
             _ = interrupted.withLock { $0.insert(found.number) }
-            try? await clock.sleep(clock.now().addingTimeInterval(1))
+            try? await clock.sleep(for: .seconds(1))
             return .driven(found.number, ended: false)
         }
     }
@@ -322,6 +316,17 @@ final class SagaRunner<State: Wire>: SagaService {
         if let child = commit.child { wakeUps.wake(child.saga) }
         if !commit.move.cancelledChildren.isEmpty || record.parent != nil && record.status.hasEnded {
             wakeUps.wakeAll()
+        }
+        for task in record.progress.tasks where task.attempts == Self.attemptsBeforeWarning {
+            guard let line = commit.move.lines.first(where: { $0.step == task.step && $0.outcome == .retry }) else {
+                continue
+            }
+            logger.warning(
+                "a saga's step fails again and again",
+                metadata: [
+                    "saga": "\(saga.name)", "id": "\(record.id)", "step": "\(task.step)",
+                    "attempts": "\(task.attempts)", "problem": "\(line.detail ?? "")",
+                ])
         }
         if record.status == .stuck, commit.before.status != .stuck {
             logger.error(

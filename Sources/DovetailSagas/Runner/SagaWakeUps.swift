@@ -49,11 +49,11 @@ final class WakeUps: Sendable {
         count.advance(to: next)
     }
 
-    /// Returns when there is a reason beyond `seen`, or at `time`. Throws `CancellationError` when cancelled.
+    /// Returns when there is a reason beyond `seen`, at `time`, or after a minute. Throws `CancellationError` when cancelled.
     func wait(beyond seen: Int64, until time: Date, _ clock: SagaClock) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { _ = try await self.count.wait(for: seen + 1) }
-            group.addTask { try await clock.sleep(time) }
+            group.addTask { try await clock.sleep(until: time) }
             defer { group.cancelAll() }
             try await group.next()
         }

@@ -24,7 +24,10 @@ struct SagaWorker<State: Wire>: Sendable {
         var child: SagaRecord?
     }
 
-    /// Carries a task out. Throws only `CancellationError`, when the node stops, and what the log throws.
+    /// The journal could not be asked: nothing is known of the task, and nothing has come of it.
+    private struct JournalFailure: Error { let cause: LogError }
+
+    /// Carries a task out. Throws only `CancellationError`, when the node stops, and ``LogError`` where the saga's own journal could not be asked; what a step throws, also of a log, is what came of it.
     func perform(_ task: SagaTask, of record: SagaRecord, _ state: State) async throws -> Result {
         let began = clock.now()
         func result(_ outcome: SagaMachine.Outcome, _ change: SagaStep<State>.Change? = nil) -> Result {
@@ -70,13 +73,23 @@ struct SagaWorker<State: Wire>: Sendable {
             return result(.done)
         } catch let error as CancellationError where Task.isCancelled {
             throw error
-        } catch let error as LogError {
-            throw error
+        } catch let failure as JournalFailure {
+            throw failure.cause
         } catch {
             let problem =
                 (error as? Problem) ?? Problem("saga-step-failed", status: 500, detail: String(describing: error))
-            return result(.failed(FailureKind.of(error), problem))
+            return result(.failed(Self.kind(of: error), problem))
         }
+    }
+
+    /// What a step's error means. One that came behind others on a stream has written nothing, and finds the stream as it is when it comes again.
+    private static func kind(of error: any Error) -> FailureKind {
+        if let error = error as? LogError, error.code == .versionConflict { return .transient }
+        return FailureKind.of(error)
+    }
+
+    private func asking<Value>(_ question: () async throws -> Value) async throws -> Value {
+        do { return try await question() } catch let error as LogError { throw JournalFailure(cause: error) }
     }
 
     private func listen(
@@ -87,7 +100,7 @@ struct SagaWorker<State: Wire>: Sendable {
             let until = wait.within.map { clock.now().addingTimeInterval($0.inSeconds) }
             return result(.armed(SagaAddress(topic: wait.topic, key: wait.key(state, record.id)), until: until), nil)
         }
-        if let message = try await journal.message(for: record, at: address) {
+        if let message = try await asking({ try await journal.message(for: record, at: address) }) {
             return result(.arrived(message.number), try wait.accept(message.data, message.version))
         }
         return result(task.dueAt.map { $0 <= clock.now() } ?? false ? .timedOut : .notYet, nil)
@@ -103,7 +116,7 @@ struct SagaWorker<State: Wire>: Sendable {
                 .armed(SagaAddress(topic: SagaMessage.lock(wanted.resource), key: wanted.key(state)), until: until), nil
             )
         }
-        switch try await journal.state(of: lock, for: record) {
+        switch try await asking({ try await journal.state(of: lock, for: record) }) {
         case .held: return result(.locked, nil)
         case .deadlock:
             throw Problem("saga-deadlock", status: 409)(
@@ -127,7 +140,9 @@ struct SagaWorker<State: Wire>: Sendable {
                     startedBy: record.startedBy, now: clock.now()))
             return result
         }
-        guard let message = try await journal.message(for: record, at: address) else { return result(.notYet, nil) }
+        guard let message = try await asking({ try await journal.message(for: record, at: address) }) else {
+            return result(.notYet, nil)
+        }
         let end = try JSON.decode(SagaMessage.ChildEnd.self, from: message.data)
         guard end.status == .completed else {
             // It has undone itself, so there is no doubt about it, whatever its problem says of the call that failed.

@@ -21,8 +21,8 @@ public final class SagaHarness {
     public let clock: ManualClock
     /// The log that they listen to.
     public let log: any EventLog
-    /// What carries out commands on it.
-    public let commands: CommandExecutor
+    /// What carries out commands on it: of the present life of the node, since what it remembers dies with that.
+    public private(set) var commands: CommandExecutor
     /// The keys of personal data.
     public let keys: KeyRing
     /// How many commits there were.
@@ -58,17 +58,23 @@ public final class SagaHarness {
     /// Runs a saga, and those that it has as children.
     public func add<State>(_ saga: Saga<State>) async throws {
         for one in [saga] + saga.children where !sagas.contains(where: { $0.name == one.name }) { sagas.append(one) }
-        try await restart()
+        try await takeOver()
     }
 
     /// Stops the node and starts it again with another program: this saga in place of the one of its name, whose instances are under way.
     public func replace<State>(_ saga: Saga<State>) async throws {
         sagas.removeAll { $0.name == saga.name }
+        commands = CommandExecutor(log: log)
         try await add(saga)
     }
 
-    /// Stops the node and starts it again: what is not in the log is forgotten.
+    /// Stops the node and starts it again: what is not in the log is forgotten, also what ``commands`` remembers of aggregates.
     public func restart() async throws {
+        commands = CommandExecutor(log: log)
+        try await takeOver()
+    }
+
+    private func takeOver() async throws {
         carriers = sagas.map { $0.carrier(log: log, commands: commands, source: "test", clock: time) }
         for carrier in carriers { try await carrier.takeOver() }
     }
