@@ -22,6 +22,7 @@ final class RequestCopy {
         exchange.onCopyEnd = { [unowned self] in
             ended()
             worker.cancel(client.deadlineTimer)
+            if let timer = client.attemptTimer { worker.cancel(timer) }
             let bound = NIOLoopBound((worker, ObjectIdentifier(self)), eventLoop: worker.loop)
             worker.loop.execute { bound.value.0.copies[bound.value.1] = nil }
         }

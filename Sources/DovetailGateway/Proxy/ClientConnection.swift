@@ -36,7 +36,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     private var head = RequestHead()
     private var body = BodyDecoder(.none)
     private var bodyEndDelivered = false
-    private var exchange: Exchange?
+    private(set) var exchange: Exchange?
     /// Of the present exchange.
     private(set) var bytesWritten = 0
     private var isProcessing = false
@@ -47,7 +47,11 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     private var hasServed = false
     private var lingers = false
     private let timer = WheelTimer()
+    /// When bytes last went either way, to 10 ms, in nanoseconds.
+    private var lastActivity: Int64 = 0
     let deadlineTimer = WheelTimer()
+    /// Bounds the present attempt; made with the first request to an upstream that has such a bound.
+    var attemptTimer: WheelTimer?
     /// The client's address, without its port.
     private(set) var address = ""
     /// The same as bytes, for filters; worked out when one asks.
@@ -407,6 +411,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     func exchangeFinished() {
         exchange = nil
         worker.disarm(deadlineTimer)
+        if let attemptTimer { worker.disarm(attemptTimer) }
         flush()
         if phase == .tunnel { return isStream ? lingerAndClose() : closeAfterFlush() }
         guard phase == .exchange else { return }
@@ -501,6 +506,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         phase = .closed
         worker.cancel(timer)
         worker.cancel(deadlineTimer)
+        if let attemptTimer { worker.cancel(attemptTimer) }
         exchange?.clientGone()
         exchange = nil
         worker.closed(self)

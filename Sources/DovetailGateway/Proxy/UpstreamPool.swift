@@ -22,6 +22,8 @@ final class UpstreamPool {
     let upstream: Upstream
     unowned let worker: Worker
     let guards: UpstreamGuards
+    /// How long an answer's head may take, in nanoseconds; nil: as long as the request has.
+    let attemptNanoseconds: Int64?
     private var servers: [Server]
     private var waiting: [(exchange: Exchange, ticket: Int)] = []
     private var waitingStart = 0
@@ -35,6 +37,7 @@ final class UpstreamPool {
         self.upstream = upstream
         self.worker = worker
         guards = worker.shared.guards(for: upstream)
+        attemptNanoseconds = upstream.attemptTimeout?.wholeNanoseconds
         balancer = Balancer(upstream)
         tls = try upstream.tls.map { tls throws(GatewayConfigurationError) in
             try tls.context(upstream: upstream.name, for: upstream.protocol)

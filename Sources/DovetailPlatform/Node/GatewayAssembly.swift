@@ -73,7 +73,7 @@ struct GatewayAssembly {
                     let name = "module \(module)"
                     var upstream = DovetailGateway.Upstream(
                         name: name, servers: [.init(host: host, port: port)],
-                        under: configuration.policy(forModule: module))
+                        under: configuration.gatewayPolicy(forModule: module))
                     upstream.isFellow = true
                     upstreams[name] = upstream
                     destination = .http(name)
