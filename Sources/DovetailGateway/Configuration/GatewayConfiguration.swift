@@ -20,6 +20,8 @@ public struct GatewayConfiguration: Sendable {
         public var head: Duration
         /// Between requests on one connection.
         public var idle: Duration
+        /// Within a request, its answer or a WebSocket, without a byte in either direction; nil for ever. 5 minutes unless set.
+        public var stream: Duration? = .seconds(300)
         /// For requests in flight once a graceful shutdown has begun.
         public var drain: Duration
 
@@ -87,6 +89,9 @@ public struct GatewayConfiguration: Sendable {
         }
         if let nodeToken, nodeToken.isEmpty || !nodeToken.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
             throw GatewayConfigurationError("the node token has to be visible ASCII")
+        }
+        if let stream = timeouts.stream, stream <= .zero {
+            throw GatewayConfigurationError("the time that a stream may be idle is above zero")
         }
         guard (load.maximumConnections ?? 1) > 0, (load.maximumInFlight ?? 1) > 0,
             (load.maximumLoopLag ?? .seconds(1)) > .zero

@@ -26,7 +26,9 @@ final class RequestCopy {
             let bound = NIOLoopBound((worker, ObjectIdentifier(self)), eventLoop: worker.loop)
             worker.loop.execute { bound.value.0.copies[bound.value.1] = nil }
         }
-        if let deadline { worker.schedule(client.deadlineTimer, at: deadline) }
+        // Nobody waits for it, and nobody would end it.
+        let idle = worker.snapshot.streamTimeout.map { MonotonicTime.now.advanced(byNanoseconds: $0) }
+        if let deadline = deadline ?? idle { worker.schedule(client.deadlineTimer, at: deadline) }
         let bound = NIOLoopBound((exchange, pool), eventLoop: worker.loop)
         worker.loop.execute {
             let (exchange, pool) = bound.value

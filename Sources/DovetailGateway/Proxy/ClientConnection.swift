@@ -170,6 +170,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var data = unwrapInboundIn(data)
         guard phase != .lingering, phase != .closed else { return }
+        touch()
         if inbound.readableBytes == 0 { inbound = data } else { inbound.writeBuffer(&data) }
         if !hasServed, !isTLS, !isStream {
             let bytes = inbound.readableBytesView
@@ -205,6 +206,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         isWritable = context.channel.isWritable
+        touch()
         exchange?.clientWritabilityChanged()
     }
 
@@ -293,7 +295,6 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         if inbound.readableBytes == 0 { inbound = ByteBuffer() }
         headStarted = false
         hasServed = true
-        worker.disarm(timer)
         start(bytes)
         return true
     }
@@ -315,7 +316,29 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         let exchange = Exchange(client: self, head: head, fields: reader.fields, bytes: bytes)
         self.exchange = exchange
         reader.reset()
+        // Otherwise the timer stays as it is, and is moved when it fires.
+        if worker.snapshot.timesEachRequest, let time = worker.snapshot.streamTimeout {
+            worker.schedule(timer, at: exchange.started.advanced(byNanoseconds: time))
+        }
         exchange.start()
+    }
+
+    /// Bytes have gone one way or the other.
+    func touch() { lastActivity = worker.tickTime }
+
+    /// Whether nothing has gone either way for as long as may be; looks again later if something has.
+    private func checkActivity() {
+        guard let exchange, let time = worker.snapshot.streamTimeout else { return }
+        let now = MonotonicTime.now
+        let since = MonotonicTime(nanoseconds: max(lastActivity, exchange.started.nanoseconds))
+        let due = since.advanced(byNanoseconds: time)
+        guard due <= now, exchange.idled() else {
+            if self.exchange === exchange {
+                worker.schedule(timer, at: due > now ? due : now.advanced(byNanoseconds: time))
+            }
+            return
+        }
+        flush()
     }
 
     /// Hands over as much of the request's body as has arrived and the exchange takes.
@@ -491,7 +514,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         case .head where headStarted:
             refuse(CodecError(status: 408, reason: "the request's head did not arrive in time"))
         case .head, .discarding, .lingering: context?.close(promise: nil)
-        case .exchange, .tunnel, .closed: break
+        case .exchange, .tunnel: checkActivity()
+        case .closed: break
         }
     }
 

@@ -368,7 +368,7 @@ final class Exchange {
         worker.counters.rejected[.upstream, default: 0] += 1
     }
 
-    func deadlineReached() {
+    func deadlineReached(_ detail: String = "no answer came within the route's timeout") {
         guard !isOver else { return }
         if !isCopy { worker.counters.timeouts += 1 }
         if case .gathering(let gathering) = responder, gathering.deadlineReached() { return }
@@ -379,7 +379,28 @@ final class Exchange {
         }
         cancelResponder()
         guard status == 0 else { return fail() }
-        reject(.timeout, Problem("deadline-exceeded", status: 504, detail: "no answer came within the route's timeout"))
+        reject(.timeout, Problem("deadline-exceeded", status: 504, detail: detail))
+    }
+
+    /// Nothing has gone either way for as long as a stream may be idle; false if the route's timeout is what ends it.
+    func idled() -> Bool {
+        guard !isOver else { return true }
+        guard status == 0 else {
+            worker.counters.timeouts += 1
+            fail()
+            return true
+        }
+        if !client.requestIsComplete, takesBody {
+            worker.counters.timeouts += 1
+            cancelResponder()
+            client.stopKeepingAlive()
+            reject(
+                .timeout, Problem("request-timeout", status: 408, detail: "the request's body did not arrive in time"))
+            return true
+        }
+        guard deadline == nil else { return false }
+        deadlineReached("the service has been silent for too long")
+        return true
     }
 
     func clientWritabilityChanged() {

@@ -10,6 +10,10 @@ final class Snapshot {
     /// How long a client may take with a head, and between two requests, in nanoseconds.
     let headTimeout: Int64
     let idleTimeout: Int64
+    /// How long a stream may be idle, in nanoseconds; nil for ever.
+    let streamTimeout: Int64?
+    /// Whether that is less than a client's timer is set for when a request comes: then it is set anew for each request.
+    let timesEachRequest: Bool
     let routes: [CompiledRoute]
     let pools: [String: UpstreamPool]
     /// Whether any route keeps answers.
@@ -23,6 +27,8 @@ final class Snapshot {
         configuration = GatewayConfiguration(listen: .init(port: 0), routes: [])
         headTimeout = configuration.timeouts.head.wholeNanoseconds
         idleTimeout = configuration.timeouts.idle.wholeNanoseconds
+        streamTimeout = nil
+        timesEachRequest = false
         router = Router([])
         routes = []
         pools = [:]
@@ -60,6 +66,9 @@ final class Snapshot {
         self.configuration = configuration
         headTimeout = configuration.timeouts.head.wholeNanoseconds
         idleTimeout = configuration.timeouts.idle.wholeNanoseconds
+        streamTimeout = configuration.timeouts.stream?.wholeNanoseconds
+        timesEachRequest =
+            streamTimeout.map { [headTimeout, idleTimeout] in $0 < max(headTimeout, idleTimeout) } ?? false
         load = configuration.load.concernsRequests ? configuration.load : nil
         self.pools = pools
         hasCache = configuration.routes.contains { $0.cache != nil }

@@ -110,12 +110,13 @@ final class UpstreamConnection: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var data = unwrapInboundIn(data)
-        guard exchange != nil else {
+        guard let exchange else {
             // Bytes that nobody asked for: whatever they are, they are not the answer to the next request.
             close()
             return
         }
-        if isTunnel, let exchange { return exchange.client.write(data) }
+        exchange.client.touch()
+        if isTunnel { return exchange.client.write(data) }
         if inbound.readableBytes == 0 { inbound = data } else { inbound.writeBuffer(&data) }
         process()
     }
@@ -129,6 +130,7 @@ final class UpstreamConnection: ChannelInboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         isWritable = context.channel.isWritable
         guard isWritable, let exchange else { return }
+        exchange.client.touch()
         exchange.client.pumpBody()
         flush()
     }

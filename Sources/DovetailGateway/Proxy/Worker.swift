@@ -22,6 +22,8 @@ final class Worker {
     /// How late the loop is of late; measured while timers run.
     private(set) var lag = LoopLag()
     private var tickDue: Int64 = 0
+    /// When the wheel last moved, in nanoseconds: the time to 10 ms, for nothing, while any timer is set.
+    private(set) var tickTime: Int64
     private let lagTimer = WheelTimer()
     var counters = GatewayMetrics()
     private var routeMetrics: [String: RouteCounters] = [:]
@@ -38,7 +40,8 @@ final class Worker {
     init(loop: any EventLoop, shared: SharedState) {
         self.loop = loop
         self.shared = shared
-        wheel = TimerWheel(now: MonotonicTime.now.nanoseconds)
+        tickTime = MonotonicTime.now.nanoseconds
+        wheel = TimerWheel(now: tickTime)
         snapshot = Snapshot.empty
         unroutedCounters = RouteCounters()
         routeMetrics[""] = unroutedCounters
@@ -218,6 +221,7 @@ extension Worker: NIOScheduledCallbackHandler {
     func handleScheduledCallback(eventLoop: some EventLoop) {
         isTicking = false
         let now = MonotonicTime.now.nanoseconds
+        tickTime = now
         lag.ticked(due: tickDue, now: now)
         for timer in wheel.advance(to: now) { timer.fire() }
         tickLater()

@@ -94,6 +94,7 @@ struct GatewayAssembly {
             headLimits: .init(bytes: limits.headerBytes, fields: limits.headerFields, target: limits.targetBytes),
             timeouts: .init(head: limits.headerTimeout, idle: limits.idleTimeout, drain: limits.drainTimeout),
             cors: gateway.cors?.compiled, nodeToken: configuration.security.nodeToken?.revealed)
+        compiled.timeouts.stream = limits.streamTimeout
         compiled.cacheBytes = limits.cache
         compiled.load = LoadLimits(
             maximumConnections: limits.connections, maximumInFlight: limits.inFlight, maximumLoopLag: limits.loopLag)
