@@ -43,7 +43,9 @@ final class Snapshot {
     ) throws(GatewayConfigurationError) {
         var pools: [String: UpstreamPool] = [:]
         for upstream in configuration.upstreams + configuration.authenticationServices {
-            if let pool = previous.pools[upstream.name], pool.upstream.isSame(as: upstream) {
+            if let pool = previous.pools[upstream.name], pool.upstream.isSame(as: upstream),
+                pool.upstream.hasSameFiles(as: upstream)
+            {
                 pools[upstream.name] = pool
             } else {
                 pools[upstream.name] = try UpstreamPool(upstream, worker: worker)
