@@ -348,6 +348,7 @@ final class Exchange {
     /// The answer broke off; the client sees its connection end.
     func fail() {
         guard !isOver else { return }
+        fill?.hasFailed = true
         cancelResponder()
         end(brokeOff: true)
         client.abort()
@@ -434,8 +435,7 @@ final class Exchange {
         replay = nil
         dropHedge()
         leaveLimits()
-        if let fill, fill.isLeader { worker.shared.cache.endFill(fill.key) }
-        fill = nil
+        endFill(brokeOff: brokeOff)
         guard !isCopy else {
             let tell = onCopyEnd
             onCopyEnd = nil
