@@ -36,35 +36,9 @@ final class Snapshot {
 
     static var empty: Snapshot { Snapshot() }
 
-    /// Compiles a valid configuration; pools whose upstream did not change are taken over from `previous`.
-    init(
-        _ configuration: GatewayConfiguration, authenticators: [String: CompiledAuthenticator], worker: Worker,
-        previous: Snapshot
-    ) throws(GatewayConfigurationError) {
-        var pools: [String: UpstreamPool] = [:]
-        for upstream in configuration.upstreams + configuration.authenticationServices {
-            if let pool = previous.pools[upstream.name], pool.upstream.isSame(as: upstream),
-                pool.upstream.hasSameFiles(as: upstream)
-            {
-                pools[upstream.name] = pool
-            } else {
-                pools[upstream.name] = try UpstreamPool(upstream, worker: worker)
-            }
-        }
-        var authenticators = authenticators
-        for (name, authenticator) in configuration.authenticators {
-            guard case .forward(let forward) = authenticator else { continue }
-            let route = try CompiledRoute(
-                try forward.route(name), configuration: configuration, pools: pools, authenticators: [:],
-                worker: worker)
-            authenticators[name] = .service(ForwardAuthenticator(name, forward, route: route, worker: worker))
-        }
-        var routes: [CompiledRoute] = []
-        for route in configuration.routes {
-            routes.append(
-                try CompiledRoute(
-                    route, configuration: configuration, pools: pools, authenticators: authenticators, worker: worker))
-        }
+    /// What a draft has come to.
+    init(_ draft: SnapshotDraft) {
+        let configuration = draft.configuration
         self.configuration = configuration
         headTimeout = configuration.timeouts.head.wholeNanoseconds
         idleTimeout = configuration.timeouts.idle.wholeNanoseconds
@@ -72,9 +46,9 @@ final class Snapshot {
         timesEachRequest =
             streamTimeout.map { [headTimeout, idleTimeout] in $0 < max(headTimeout, idleTimeout) } ?? false
         load = configuration.load.concernsRequests ? configuration.load : nil
-        self.pools = pools
+        pools = draft.pools
         hasCache = configuration.routes.contains { $0.cache != nil }
-        self.routes = routes
-        router = Router(configuration.routes)
+        routes = draft.routes
+        router = draft.router
     }
 }

@@ -9,7 +9,7 @@ final class Worker {
     let shared: SharedState
     private(set) var snapshot: Snapshot
     /// What it will serve by, once all loops can.
-    private var prepared: (snapshot: Snapshot, authenticators: [String: AuthenticatorState])?
+    private var draft: (snapshot: SnapshotDraft, authenticators: [String: AuthenticatorState])?
     private var wheel: TimerWheel
     private var isTicking = false
     private var clients: [ObjectIdentifier: ClientConnection] = [:]
@@ -47,9 +47,11 @@ final class Worker {
         routeMetrics[""] = unroutedCounters
     }
 
-    /// Compiles a configuration for ``takeOver()``. On an error, and until then, nothing has changed.
+    /// Begins to compile a configuration for ``takeOver()``. On an error, and until then, nothing has changed.
+    ///
+    /// - Parameter router: What finds its routes; nil where those are the same as now.
     func prepare(
-        _ configuration: GatewayConfiguration, verifiers: [String: JWTVerifier]
+        _ configuration: GatewayConfiguration, router: Router?, verifiers: [String: JWTVerifier]
     ) throws(GatewayConfigurationError) {
         var states: [String: AuthenticatorState] = [:]
         for (name, verifier) in verifiers {
@@ -67,14 +69,22 @@ final class Worker {
             default: break
             }
         }
-        let next = try Snapshot(configuration, authenticators: compiled, worker: self, previous: snapshot)
+        let next = try SnapshotDraft(
+            configuration, router: router ?? snapshot.router, authenticators: compiled, worker: self, previous: snapshot
+        )
         discardPrepared()
-        prepared = (next, states)
+        draft = (next, states)
+    }
+
+    /// Compiles some more of its routes; true when there are no more.
+    func prepareRoutes(atMost count: Int) throws(GatewayConfigurationError) -> Bool {
+        try draft?.snapshot.compile(atMost: count) ?? true
     }
 
     /// Serves by what was prepared; requests in flight keep the routes that they started with.
     func takeOver() {
-        guard let (next, states) = prepared.take() else { return }
+        guard let (draft, states) = self.draft.take() else { return }
+        let next = Snapshot(draft)
         authenticators = states
         for (name, pool) in snapshot.pools where next.pools[name] !== pool { pool.retire() }
         snapshot = next
@@ -83,7 +93,7 @@ final class Worker {
 
     /// Goes on as before.
     func discardPrepared() {
-        guard let (next, _) = prepared.take() else { return }
+        guard let (next, _) = draft.take() else { return }
         for (name, pool) in next.pools where snapshot.pools[name] !== pool { pool.retire() }
     }
 

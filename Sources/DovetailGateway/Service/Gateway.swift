@@ -235,7 +235,7 @@ public final class Gateway: Service {
         logger.info("a server's name has other addresses", metadata: ["name": "\(name)", "addresses": "\(addresses)"])
         do {
             let resolved = resolved(configuration)
-            try await workers.apply(resolved, verifiers: verifiers)
+            try await workers.apply(resolved, verifiers: verifiers, keepsRoutes: true)
             checks.apply(resolved)
         } catch {
             logger.error("the addresses could not be taken over", metadata: ["name": "\(name)", "error": "\(error)"])
