@@ -122,11 +122,11 @@ private final class OperatedEdge: Sendable {
     /// Asks the gateway, and believes this certificate alone.
     func ask(_ path: String, _ certificate: String) async throws -> Curl.Answer {
         try await Curl.send(
-            "https://localhost:\(port)\(path)", further: ["--cacert", "\(folder.path)/\(certificate).pem"])
+            "GET", "https://localhost:\(port)\(path)", further: ["--cacert", "\(folder.path)/\(certificate).pem"])
     }
 
     func health(_ path: String) async throws -> Curl.Answer {
-        try await Curl.send("http://127.0.0.1:\(metricsPort)\(path)")
+        try await Curl.send("GET", "http://127.0.0.1:\(metricsPort)\(path)")
     }
 
     /// Makes a certificate with its key.

@@ -127,9 +127,10 @@ public struct GatewayConfiguration: Sendable {
             }
             if let ejection = upstream.outlierEjection,
                 ejection.consecutiveFailures < 1 || ejection.time <= .zero || ejection.longestTime < ejection.time
+                    || !(0...1).contains(ejection.maximumShare) || ejection.maximumShare == 0
             {
                 throw GatewayConfigurationError(
-                    "upstream '\(upstream.name)' leaves servers out after no failure or for no time")
+                    "upstream '\(upstream.name)' leaves servers out after no failure, for no time, or none of them")
             }
             if let check = upstream.healthCheck,
                 !check.path.hasPrefix("/") || !check.path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })

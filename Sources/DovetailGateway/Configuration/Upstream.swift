@@ -66,6 +66,8 @@ public struct Upstream: Sendable {
         public var time: Duration
         /// How long at most.
         public var longestTime: Duration
+        /// The largest share of the servers that are left out at a time, rounded up; half of them unless set. The last one never is.
+        public var maximumShare = 0.5
 
         /// Five in a row, for ten seconds, at most five minutes.
         public init(

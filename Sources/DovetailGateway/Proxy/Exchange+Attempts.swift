@@ -36,6 +36,7 @@ extension Exchange {
     /// A connection is there: the request goes out.
     func attached(to connection: UpstreamConnection) {
         responder = .upstream(connection)
+        lastServer = connection.server
         if let timer = client.attemptTimer { worker.disarm(timer) }
         worker.compose()
         writeRequestHead(into: &worker.scratch, serverName: connection.authority, now: .now)
@@ -106,6 +107,7 @@ extension Exchange {
     func attemptTimedOut() {
         guard !isOver, status == 0, case .upstream(let connection) = responder else { return }
         observeLatency(connection.pool, status: nil)
+        connection.suspect()
         connection.abandon()
         attemptFailed(.timedOut, pool: connection.pool, server: connection.server)
         // After a wait there is no read event that would flush.
@@ -135,7 +137,7 @@ extension Exchange {
         if case .stale = failure {
             permit = nil
         } else {
-            pool.observe(server, isFailure: true, since: attemptStarted)
+            pool.observe(server, status: nil, since: attemptStarted)
         }
         report(.failure)
         if hedge != nil, isLeftToHedge(failure, pool: pool, server: server) { return }
@@ -169,7 +171,7 @@ extension Exchange {
         if hedgedRequest != nil, Exchange.isFailure(status) {
             // It does not overtake anybody by failing.
             report(status: status)
-            pool.observe(connection.server, isFailure: true, since: attemptStarted)
+            pool.observe(connection.server, status: status, since: attemptStarted)
             clientGone()
             return true
         }
@@ -180,7 +182,7 @@ extension Exchange {
         responder = .none
         failedServer = connection.server
         report(status: status)
-        pool.observe(connection.server, isFailure: true, since: attemptStarted)
+        pool.observe(connection.server, status: status, since: attemptStarted)
         observeLatency(pool, status: status)
         connection.abandon()
         self.retry(in: wait, pool)

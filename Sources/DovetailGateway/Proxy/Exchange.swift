@@ -55,6 +55,8 @@ final class Exchange {
     /// Changes with each wait for a connection, so that one that comes too late is known for it.
     var ticket = 0
     var failedServer: Int?
+    /// The server that it went to last.
+    var lastServer: Int?
     var usedFreeRetry = false
     /// The breaker's leave for the present attempt; given back by being dropped.
     var permit: CircuitBreakerPermit?
@@ -375,8 +377,9 @@ final class Exchange {
         if case .gathering(let gathering) = responder, gathering.deadlineReached() { return }
         report(.failure)
         if status == 0, case .upstream(let connection) = responder {
-            connection.pool.observe(connection.server, isFailure: true, since: attemptStarted)
+            connection.pool.observe(connection.server, status: nil, since: attemptStarted)
             observeLatency(connection.pool, status: nil)
+            connection.suspect()
         }
         cancelResponder()
         guard status == 0 else { return fail() }

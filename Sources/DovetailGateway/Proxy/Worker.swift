@@ -27,6 +27,7 @@ final class Worker {
     private let lagTimer = WheelTimer()
     var counters = GatewayMetrics()
     private var routeMetrics: [String: RouteCounters] = [:]
+    private var upstreamMetrics: [String: UpstreamCounters] = [:]
     private var authenticators: [String: AuthenticatorState] = [:]
     /// Where heads and small bodies are composed, between ``compose()`` and ``takeComposed()``.
     var scratch = ByteBuffer()
@@ -111,12 +112,21 @@ final class Worker {
         return counters
     }
 
+    /// The counters of an upstream, which outlive changes of the configuration too.
+    func counters(forUpstream name: String) -> UpstreamCounters {
+        if let counters = upstreamMetrics[name] { return counters }
+        let counters = UpstreamCounters()
+        upstreamMetrics[name] = counters
+        return counters
+    }
+
     /// The counters of this loop as they stand.
     func currentMetrics() -> GatewayMetrics {
         var metrics = counters
         metrics.openClientConnections = clients.count
         metrics.loopLag = Double(lag.nanoseconds) / 1e9
         metrics.routes = routeMetrics.mapValues(\.values)
+        metrics.upstreams = upstreamMetrics.mapValues(\.values)
         return metrics
     }
 

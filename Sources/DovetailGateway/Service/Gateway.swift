@@ -26,6 +26,7 @@ public final class Gateway: Service {
         var certificates: CertificateTable?
         var waiters: [CheckedContinuation<Int, any Error>] = []
         var lastMetrics = GatewayMetrics()
+        var isDraining = false
     }
 
     private let state: Mutex<State>
@@ -123,6 +124,7 @@ public final class Gateway: Service {
         names.apply(configuration)
         logger.info("gateway is listening", metadata: ["port": "\(listener.port)", "loops": "\(workers.all.count)"])
         let isGraceful = (try? await gracefulShutdown()) != nil
+        state.withLock { $0.isDraining = true }
         for channel in channels { try? await channel.close() }
         return await stop(workers, within: isGraceful ? configuration.timeouts.drain : .zero)
     }
@@ -241,6 +243,9 @@ public final class Gateway: Service {
             logger.error("the addresses could not be taken over", metadata: ["name": "\(name)", "error": "\(error)"])
         }
     }
+
+    /// Whether it takes no more connections: it was told to stop, or has stopped.
+    public var isDraining: Bool { state.withLock { $0.isDraining } }
 
     /// The counters of all loops, summed now; the last ones once the gateway has ended.
     public func metrics() async -> GatewayMetrics {

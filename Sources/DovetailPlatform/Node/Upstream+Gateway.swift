@@ -12,6 +12,7 @@ extension PlatformConfiguration.Upstream {
         upstream.outlierEjection = .init(
             consecutiveFailures: outlierEjection.failures, time: outlierEjection.time,
             longestTime: outlierEjection.longest)
+        upstream.outlierEjection?.maximumShare = outlierEjection.share
         upstream.healthCheck = healthCheck.map { check in
             .init(
                 path: check.path, statuses: check.statuses, interval: check.interval, timeout: check.timeout,
