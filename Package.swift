@@ -162,7 +162,7 @@ let package = Package(
         // Testing
         library(
             "DovetailTesting",
-            events + ["DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailMemory"]),
+            modules + ["DovetailPrivacy", "DovetailMemory"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(
             name: "fuzz-inputs",
@@ -224,6 +224,7 @@ let package = Package(
                 "DovetailCQRS", "DovetailTesting", "DovetailSQLite", "DovetailMemory", "DovetailPrivacy",
                 "SQLiteBinding",
             ]),
+        tests("ShopTests", umbrella + ["Shop", "DovetailTesting"]),
         tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject", "Patterns"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .target(

@@ -31,7 +31,8 @@ public protocol EventLog: Database {
 
     /// Events with numbers above `number`, in order, at most `limit` and about ``EventPage/maximumBytes``; of the given types only, if any are given.
     ///
-    /// The page says how far it looked, so that a reader of few types moves on past the rest. Never shows an event that is not durable.
+    /// The page says how far it looked, so that a reader of few types moves on past the rest. Never shows an event that is not durable. A page ends before an event that cannot be
+    /// read; where that is the next one, throws ``LogError`` `unreadable`.
     func events(after number: Int64, types: Set<String>?, limit: Int) async throws -> EventPage
 
     /// Events of a stream with versions above `version`, in order, at most `limit`.

@@ -87,7 +87,8 @@ package struct Node: Sendable {
                 let runtime = ModuleRuntime(
                     module: module.name, parts: module.assemble(in: environment), log: store.log,
                     views: try store.views(module: module.name), commands: commands, scheduler: scheduler,
-                    sagas: sagaWakeUps, keepEndedSagas: configuration.sagas.keepEnded)
+                    sagas: sagaWakeUps, keepEndedSagas: configuration.sagas.keepEnded
+                ) { try await privacy.forget($0, reason: $1) }
                 if let finding = runtime.parts.contracts.flatMap(\.findings).first(where: { $0.severity == .error }) {
                     throw PlatformError("\(finding.place): \(finding.message)")
                 }

@@ -35,7 +35,7 @@ final class LogReader {
             "SELECT id, version, floor, deleted_at, tombstoned_at FROM dovetail_streams WHERE name = ?")
     }
 
-    /// Events after `number` and up to `head`, at most `limit`, of these types if any are given.
+    /// Events after `number` and up to `head`, at most `limit`, of these types if any are given. Throws when the first of them cannot be read: it is then the one behind `number`.
     func events(after number: Int64, upTo head: Int64, types: Set<String>?, limit: Int) throws -> EventPage {
         let after = max(0, number)
         let end = min(head, after.addingReportingOverflow(LogReader.window).partialValue)
@@ -46,13 +46,20 @@ final class LogReader {
         var events: [StoredEvent] = []
         var bytes = 0
         while try page.step() {
-            let kind = try kind(page.integer(1))
-            if let types, !types.contains(kind.name) { continue }
-            let next = try event(page, kind)
-            bytes += next.data.count
-            events.append(next)
+            let number = page.integer(0)
+            do {
+                let kind = try kind(page.integer(1))
+                if let types, !types.contains(kind.name) { continue }
+                let next = try event(page, kind)
+                bytes += next.data.count
+                events.append(next)
+            } catch {
+                // What comes before one that cannot be read is read all the same.
+                guard number - 1 > after else { throw error }
+                return EventPage(events: events, scanned: number - 1)
+            }
             if events.count == limit || bytes >= EventPage.maximumBytes {
-                return EventPage(events: events, scanned: page.integer(0))
+                return EventPage(events: events, scanned: number)
             }
         }
         return EventPage(events: events, scanned: end)
