@@ -193,8 +193,8 @@ let package = Package(
         tests(
             "DovetailPrivacyTests",
             events + [
-                "DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailMemory",
-                "DovetailSQLite", "DovetailTesting", "TestSupport",
+                "DovetailCQRS", "DovetailModules", "DovetailPrivacy", "DovetailResilience", "DovetailSagas",
+                "DovetailMemory", "DovetailSQLite", "DovetailTesting", "TestSupport",
             ]),
         tests("DovetailModulesTests", modules + ["DovetailMemory", "DovetailPrivacy"]),
         tests("DovetailHTTPTests", contracts + ["DovetailHTTP"]),
@@ -225,7 +225,9 @@ let package = Package(
                 "SQLiteBinding",
             ]),
         tests("ShopTests", umbrella + ["Shop", "DovetailTesting"]),
-        tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject", "Patterns"]),
+        tests(
+            "IntegrationTests",
+            umbrella + ["DovetailSQLite", "SQLiteBinding", "DovetailTesting", "crash-subject", "Patterns"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .target(
             name: "BenchmarkSupport", dependencies: ["DovetailCore", "DovetailEvents"], path: "Benchmarks/support",

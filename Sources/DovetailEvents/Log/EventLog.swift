@@ -38,6 +38,9 @@ public protocol EventLog: Database {
     /// Events of a stream with versions above `version`, in order, at most `limit`.
     func stream(_ name: String, after version: Int64, limit: Int) async throws -> [StoredEvent]
 
+    /// Events of a stream with versions below `version`, the newest first, at most `limit`: with `Int64.max` from its end backwards.
+    func stream(_ name: String, before version: Int64, limit: Int) async throws -> [StoredEvent]
+
     /// The event with this id; nil if the log does not hold it.
     func event(id: UniqueID) async throws -> StoredEvent?
 

@@ -51,15 +51,31 @@ public struct HandlerContext: Sendable {
         (onceKey.map { UniqueID.derived(from: "new", $0) } ?? .v7()).description
     }
 
-    /// Carries out a command on an aggregate; once for the same idempotency key. See ``CommandExecutor/execute(_:_:key:source:context:_:)``.
+    /// Carries out a command on an aggregate; once for the same idempotency key. See ``CommandExecutor/execute(_:_:key:expected:source:context:_:)``.
     @discardableResult
     public func execute<State>(
-        _ aggregate: Aggregate<State>, _ id: String, _ decide: @Sendable (State) throws -> [NewEvent]
+        _ aggregate: Aggregate<State>, _ id: String, expected: ExpectedVersion = .any,
+        _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let ordinal = ordinals.next()
         let outcome = try await runtime.commands.execute(
             aggregate, id, key: onceKey.map { CommandKey("\($0)/\(ordinal)", input: fingerprint()) },
-            source: runtime.module, context: call, decide)
+            expected: expected, source: runtime.module, context: call, decide)
+        reach(outcome.position)
+        return outcome
+    }
+
+    /// Carries out a command on two aggregates in one transaction; once for the same idempotency key. See ``CommandExecutor/execute(_:_:_:_:key:source:context:_:)``.
+    @discardableResult
+    public func execute<First, Second>(
+        _ first: Aggregate<First>, _ firstID: String, _ second: Aggregate<Second>, _ secondID: String,
+        _ decide: @Sendable (First, Second) throws -> (first: [NewEvent], second: [NewEvent])
+    ) async throws -> CommandOutcome {
+        let ordinal = ordinals.next()
+        let outcome = try await runtime.commands.execute(
+            first, firstID, second, secondID,
+            key: onceKey.map { CommandKey("\($0)/\(ordinal)", input: fingerprint()) }, source: runtime.module,
+            context: call, decide)
         reach(outcome.position)
         return outcome
     }

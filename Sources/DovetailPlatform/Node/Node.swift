@@ -180,6 +180,9 @@ package struct Node: Sendable {
         services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
         services.append(UntilShutdown(scheduler))
         services.append(UntilShutdown(retention))
+        if let keep = configuration.nodes.first(where: { $0.name == name })?.store.keepKeys {
+            services.append(UntilShutdown(KeyRetention(log: store.log, commands: commands, keep: keep)))
+        }
         services.append(UntilShutdown(privacy))
         if let webhooks { services.append(webhooks) }
         services.append(bus)

@@ -13,6 +13,7 @@ final class LogReader {
     private let identity: (log: UniqueID, epoch: Int)
     private let page: SQLiteStatement
     private let ofStream: SQLiteStatement
+    private let ofStreamBackwards: SQLiteStatement
     private let byID: SQLiteStatement
     private let typeByID: SQLiteStatement
     private let streamByID: SQLiteStatement
@@ -28,6 +29,8 @@ final class LogReader {
             "SELECT \(columns) FROM dovetail_log WHERE position > ? AND position <= ? ORDER BY position")
         ofStream = try connection.prepare(
             "SELECT \(columns) FROM dovetail_log WHERE stream = ? AND version > ? ORDER BY version LIMIT ?")
+        ofStreamBackwards = try connection.prepare(
+            "SELECT \(columns) FROM dovetail_log WHERE stream = ? AND version < ? ORDER BY version DESC LIMIT ?")
         byID = try connection.prepare("SELECT \(columns) FROM dovetail_log WHERE id = ?")
         typeByID = try connection.prepare("SELECT name, version, source FROM dovetail_types WHERE id = ?")
         streamByID = try connection.prepare("SELECT name FROM dovetail_streams WHERE id = ?")
@@ -106,15 +109,26 @@ final class LogReader {
 
     /// Events of a stream after `version`, at most `limit`.
     func stream(_ name: String, after version: Int64, limit: Int) throws -> [StoredEvent] {
+        try stream(name, from: version, limit, by: ofStream)
+    }
+
+    /// Events of a stream before `version`, the newest first, at most `limit`.
+    func stream(_ name: String, before version: Int64, limit: Int) throws -> [StoredEvent] {
+        try stream(name, from: version, limit, by: ofStreamBackwards)
+    }
+
+    private func stream(
+        _ name: String, from version: Int64, _ limit: Int, by rows: SQLiteStatement
+    ) throws -> [StoredEvent] {
         streamByName.bind(1, name)
         defer { streamByName.reset() }
         guard try streamByName.step() else { return [] }
-        ofStream.bind(1, streamByName.integer(0))
-        ofStream.bind(2, version)
-        ofStream.bind(3, Int64(max(0, limit)))
-        defer { ofStream.reset() }
+        rows.bind(1, streamByName.integer(0))
+        rows.bind(2, version)
+        rows.bind(3, Int64(max(0, limit)))
+        defer { rows.reset() }
         var events: [StoredEvent] = []
-        while try ofStream.step() { events.append(try event(ofStream, kind(ofStream.integer(1)))) }
+        while try rows.step() { events.append(try event(rows, kind(rows.integer(1)))) }
         return events
     }
 
