@@ -137,7 +137,7 @@ let package = Package(
             "DovetailPlatform",
             modules + [
                 "DovetailSQLite", "DovetailMemory", "DovetailHTTP", "DovetailGateway", "DovetailPrivacy",
-                "DovetailObservability", signals,
+                "DovetailObservability", signals, crypto,
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "JWTKit", package: "jwt-kit"),

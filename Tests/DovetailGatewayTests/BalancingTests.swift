@@ -114,13 +114,27 @@ private struct SeededRandom: RandomNumberGenerator {
         #expect(health.available(at: second) == [false, true])
         for _ in 0..<9 { health.failed(1, at: second) }
         #expect(health.available(at: second) == [false, true], "the last one stays")
-        #expect(health.leftOut(at: second) == (0, 1))
+        let figures = health.figures(at: second)
+        #expect(figures.available == 1 && figures.unwell == 0 && figures.ejected == 1 && figures.ejections == 1)
         #expect(health.available(at: 11 * second) == [true, true])
         for _ in 0..<3 { health.failed(0, at: 11 * second) }
         #expect(health.available(at: 30 * second) == [false, true], "the second time twice as long")
         #expect(health.available(at: 32 * second) == [true, true])
         for _ in 0..<3 { health.failed(0, at: 400 * second) }
         #expect(health.available(at: 411 * second) == [true, true], "after a good while it begins anew")
+    }
+
+    @Test(arguments: [(0.5, 1, 0), (0.5, 2, 1), (0.5, 3, 2), (0.5, 10, 5), (0.1, 10, 1), (0.1, 4, 1), (1, 4, 3)])
+    func noMoreThanAShareIsLeftOut(share: Double, servers: Int, ejected: Int) {
+        var policy = Upstream.OutlierEjection(consecutiveFailures: 1, time: .seconds(10))
+        policy.maximumShare = share
+        let health = ServerHealth(servers: servers, policy: policy)
+        for server in 0..<servers { health.failed(server, at: 0) }
+        #expect(health.figures(at: second).ejected == ejected)
+        #expect(health.figures(at: second).available == servers - ejected)
+        // Whose time is over makes room for the next one.
+        for server in (0..<servers).reversed() { health.failed(server, at: 20 * second) }
+        #expect(health.available(at: 21 * second).last == (ejected == 0))
     }
 
     @Test func probesTellAfterSeveralOfAKind() {

@@ -253,33 +253,58 @@ struct JWTTests {
     }
 
     @Test func aPublishedSetIsFetchedForANewKeyButNotForEveryUnknownOne() async throws {
-        let (first, second) = (try EdDSA.PrivateKey(), ES256PrivateKey())
-        let fetches = Recorded<Void>()
-        let state = Recorded<String>()
-        let x = Tokens.base64(Array(first.publicKey.rawRepresentation))
-        let one = #"{"kty":"OKP","crv":"Ed25519","kid":"one","x":"\#(x)"}"#
-        state.append(#"{"keys":[\#(one),{"kty":"EC","crv":"P-256","kid":"broken","x":"!","y":"!"}]}"#)
-        let configuration = JWTConfiguration(
-            issuer: "https://id.test", audience: "shop", algorithms: [.edDSA, .es256],
-            keys: [.jwksURL("https://id.test/keys", refresh: .seconds(3600))])
-        let verifier = try await JWTVerifier(name: "x", configuration) { url in
-            #expect(url == "https://id.test/keys")
-            fetches.append(())
-            guard let text = state.all.last, !text.isEmpty else { throw TokenError(reason: "away") }
-            return text
-        }
-        let known = try await token(#"{"alg":"EdDSA","kid":"one"}"#, JWTKeyCollection().add(eddsa: first))
+        let set = try await PublishedKeys()
         // The first token need not come after the first fetch.
-        _ = try await verifier.verifyFetching(known)
-        let count = fetches.all.count
-        #expect(count == 1)
-        let new = try await token(#"{"alg":"ES256","kid":"two"}"#, JWTKeyCollection().add(ecdsa: second))
+        _ = try await set.verifier.verifyFetching(set.one)
+        #expect(set.fetches.all.count == 1)
+        set.publish(["two"])
         for _ in 0..<50 {
-            await #expect(throws: TokenError.self) { try await verifier.verifyFetching(new) }
+            await #expect(throws: TokenError.self) { try await set.verifier.verifyFetching(set.two) }
         }
-        #expect(fetches.all.count == 1, "within the cooldown nobody makes it ask again")
-        state.append("")
-        _ = try await verifier.verifyFetching(known)
+        #expect(set.fetches.all.count == 1, "within the cooldown nobody makes it ask again")
+        set.clock.advance(by: .seconds(31))
+        await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<50 { group.addTask { (try? await set.verifier.verifyFetching(set.two)) != nil } }
+            for await isBelieved in group { #expect(isBelieved, "the new key is believed after the cooldown") }
+        }
+        #expect(set.fetches.all.count == 2, "many who come at once are one fetch")
+        await #expect(throws: TokenError.self, "the old key is none any more") {
+            try await set.verifier.verifyFetching(set.one)
+        }
+        #expect(set.fetches.all.count == 2)
+        set.clock.end()
+    }
+
+    @Test func aPublishedSetIsFetchedAgainInTheBackgroundAndItsKeysGoOnForADay() async throws {
+        let set = try await PublishedKeys()
+        _ = try await set.verifier.verifyFetching(set.one)
+        // No token asks for it: the set itself comes round.
+        set.publish(["one", "two"])
+        await set.clock.sleeping(1)
+        set.clock.advance(by: .seconds(3960))
+        await set.fetches.wait(for: 2)
+        await set.clock.sleeping(2)
+        #expect(set.isBelieved(set.one) && set.isBelieved(set.two))
+        // Where it cannot be fetched, the keys from before go on.
+        set.publish([])
+        set.clock.advance(by: .seconds(3960))
+        await set.fetches.wait(for: 3)
+        await set.clock.sleeping(3)
+        #expect(set.isBelieved(set.one) && set.isBelieved(set.two))
+        let unknown = try set.token("three")
+        set.clock.advance(by: .seconds(31))
+        for _ in 0..<50 { await #expect(throws: TokenError.self) { try await set.verifier.verifyFetching(unknown) } }
+        #expect(set.fetches.all.count == 4, "a fetch that failed has its cooldown too")
+        set.clock.advance(by: .seconds(86_400))
+        await set.fetches.wait(for: 5)
+        await set.clock.sleeping(4)
+        #expect(!set.isBelieved(set.one) && !set.isBelieved(set.two), "not for ever")
+        set.publish(["two"])
+        set.clock.advance(by: .seconds(3960))
+        await set.fetches.wait(for: 6)
+        await set.clock.sleeping(5)
+        #expect(!set.isBelieved(set.one) && set.isBelieved(set.two))
+        set.clock.end()
     }
 
     @Test func aKeySetThatCannotBeFetchedLetsNobodyInAndAsksAgain() async throws {

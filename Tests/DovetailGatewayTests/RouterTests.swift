@@ -7,11 +7,11 @@ import Testing
 /// A route that answers nothing, for routing alone.
 func route(
     _ id: String, _ path: String, methods: Set<HTTPRequest.Method> = [], host: String? = nil,
-    rewrite: Route.Rewrite = .none
+    timeout: Duration? = .seconds(15), rewrite: Route.Rewrite = .none
 ) throws -> Route {
     Route(
-        id: id, host: host, methods: methods, path: try PathPattern(path), authentication: .none, rewrite: rewrite,
-        destination: .http("u"))
+        id: id, host: host, methods: methods, path: try PathPattern(path), authentication: .none, timeout: timeout,
+        rewrite: rewrite, destination: .http("u"))
 }
 
 struct RouterTests {

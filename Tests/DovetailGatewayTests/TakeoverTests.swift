@@ -53,6 +53,27 @@ import Testing
         #expect(after == limiter && limiter != nil)
     }
 
+    /// Routes are compiled some at a time, in their order.
+    @Test func aDraftOfManyRoutesIsCompiledSomeAtATime() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        var configuration = GatewayConfiguration(
+            listen: .init(port: 0), routes: [],
+            upstreams: [Upstream(name: "u", servers: [.init(host: "127.0.0.1", port: 1)])])
+        configuration.routes = try (0..<300).map { try route("r\($0)", "/r\($0)/**") }
+        let (routes, upstreams) = (configuration.routes, configuration)
+        let ids = try await loop.submit {
+            let worker = Worker(loop: loop, shared: SharedState(cacheBytes: 0, onRequestFinished: nil))
+            try worker.prepare(upstreams, router: Router(routes), verifiers: [:])
+            #expect(try !worker.prepareRoutes(atMost: 128))
+            #expect(worker.snapshot.routes.isEmpty, "nothing has changed so far")
+            #expect(try !worker.prepareRoutes(atMost: 128))
+            #expect(try worker.prepareRoutes(atMost: 128))
+            worker.takeOver()
+            return worker.snapshot.routes.map(\.id)
+        }.get()
+        #expect(ids == routes.map(\.id))
+    }
+
     /// Addresses that come later go to the configuration that runs, with the authenticators that it names.
     @Test func whatIsLearntAfterAFailureGoesToWhatRuns() async throws {
         let (first, second) = (

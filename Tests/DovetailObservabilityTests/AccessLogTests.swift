@@ -23,6 +23,16 @@ import Testing
                 """)
     }
 
+    @Test func writesWhereARequestWasSentAndWhoSaysItSentIt() {
+        var record = record
+        record.host = "shop.example"
+        record.userAgent = "a \"client\"\n"
+        (record.upstream, record.server, record.attempts) = ("orders", "10.0.0.5:80", 2)
+        let route = #""route":"/api","host":"shop.example","user_agent":"a \"client\"\n","upstream":"orders","#
+        #expect(line(.json, record).contains(route + #""server":"10.0.0.5:80","attempts":2,"correlation_id""#))
+        #expect(line(.common, record) == line(.common, self.record), "the common format has no room for it")
+    }
+
     @Test func writesTheCommonLogFormat() {
         var record = record
         record.query = nil

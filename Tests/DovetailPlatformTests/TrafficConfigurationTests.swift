@@ -1,4 +1,5 @@
 import DovetailGateway
+import DovetailResilience
 import Testing
 
 @testable import DovetailPlatform
@@ -79,6 +80,42 @@ import Testing
         #expect(configuration.sendsForwarded)
         let other = try #require(configuration.upstreams.first { $0.name == "two" })
         #expect(other.hedge == nil && other.maximumInFlight == nil && other.slowStart == nil)
+    }
+
+    @Test func whatAPolicySaysHoldsOfAnUpstreamOrIsAnError() throws {
+        func text(_ policies: String, _ upstream: String = "policy: p") -> String {
+            file(routes: "  - { path: /a, authentication: none, upstream: one }", upstream: "    \(upstream)")
+                + "\npolicies: { \(policies) }\n"
+        }
+        func upstream(_ policies: String, _ upstream: String = "policy: p") throws -> Upstream {
+            try #require(try compiled(text(policies, upstream)).upstreams.first { $0.name == "one" })
+        }
+        let said = try upstream(
+            "p: { attemptTimeout: 300ms, bulkhead: { concurrent: 7, queue: 3, wait: 2s }, retry: { budget: none } }")
+        #expect(said.attemptTimeout == .milliseconds(300))
+        #expect(said.maximumInFlight == .init(maximum: 7, maximumWaiting: 3, longestWait: .seconds(2)))
+        #expect(said.retry != nil && said.retry?.budget == nil)
+        let unsaid = try upstream("p: {}")
+        #expect(unsaid.attemptTimeout == nil && unsaid.maximumInFlight == nil)
+        #expect(unsaid.retry?.budget == RetryBudgetPolicy())
+        let inherited = try upstream("b: { bulkhead: { concurrent: 7 } }, p: { extends: b }")
+        #expect(inherited.maximumInFlight?.maximum == 7)
+        #expect(try upstream("p: { bulkhead: none }").maximumInFlight == nil)
+        #expect(
+            try upstream("p: { bulkhead: { concurrent: 7 } }", "policy: p\n    maxInFlight: 9")
+                .maximumInFlight?.maximum == 9)
+
+        for (key, value) in [("timeout", "3s"), ("rateLimit", "{ rate: 5/s }")] {
+            let advice = "of an upstream '\(key)' has no effect; say it as the '\(key)' of its routes"
+            #expect(
+                issues(in: text("p: { \(key): \(value) }")).contains {
+                    $0.contains("policies.p.\(key): the upstream 'one'") && $0.hasSuffix(advice)
+                })
+            // No module makes calls here that the default could be meant for.
+            #expect(issues(in: text("default: { \(key): \(value) }", "waiting: 9")).contains { $0.hasSuffix(advice) })
+        }
+        #expect(issues(in: text("q: { timeout: 3s }", "waiting: 9")).isEmpty, "no upstream goes under it")
+        #expect(issues(in: sketch).isEmpty, "the default is meant for the calls of modules too")
     }
 
     @Test func whatContradictsItselfIsSaid() {

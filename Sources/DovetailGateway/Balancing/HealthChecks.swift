@@ -27,7 +27,9 @@ final class HealthChecks: Sendable {
             var next: [String: Check] = [:]
             for upstream in configuration.upstreams {
                 guard let check = upstream.healthCheck else { continue }
-                if let known = checks[upstream.name], known.upstream.isSame(as: upstream) {
+                if let known = checks[upstream.name], known.upstream.isSame(as: upstream),
+                    known.upstream.hasSameFiles(as: upstream)
+                {
                     next[upstream.name] = known
                     checks[upstream.name] = nil
                 } else {

@@ -3,7 +3,8 @@ import Synchronization
 
 /// Which servers of an upstream may be used, for all loops of a process: what probes say, and what the traffic itself tells.
 ///
-/// A server that failed several times in a row is left out for a while, each time longer. The last one is never left out: a bad answer is better than none.
+/// A server that failed several times in a row is left out for a while, each time longer; of all no more than a share, so that the others are not given what they
+/// cannot carry. The last one is never left out: a bad answer is better than none.
 final class ServerHealth: Sendable {
     /// What one server has been doing.
     private struct Record {
@@ -28,6 +29,7 @@ final class ServerHealth: Sendable {
     let policy: Upstream.OutlierEjection?
     private let slowStart: Int64
     private let records: Mutex<[Record]>
+    private let ejections = Atomic<UInt64>(0)
     /// Whether anything is amiss: as long as nothing is, no loop takes the lock.
     private let isAmiss = Atomic<Bool>(false)
 
@@ -43,6 +45,7 @@ final class ServerHealth: Sendable {
         at now: Int64
     ) {
         self.policy = policy
+        ejections.store(known.ejections.load(ordering: .relaxed), ordering: .relaxed)
         self.slowStart = slowStart?.wholeNanoseconds ?? 0
         let before = known.records.withLock { $0 }
         records = Mutex(
@@ -97,7 +100,10 @@ final class ServerHealth: Sendable {
             let others = records.indices.contains {
                 $0 != server && records[$0].isWell && records[$0].ejectedUntil <= now
             }
-            guard others else { return }
+            // Rounded up: of a few servers the share would be none.
+            let most = Int((Double(records.count) * policy.maximumShare).rounded(.up))
+            guard others, records.count(where: { $0.ejectedUntil > now }) < most else { return }
+            ejections.add(1, ordering: .relaxed)
             records[server].failures = 0
             // Who has done well for as long as it could be left out begins anew.
             if now - records[server].ejectedUntil > policy.longestTime.wholeNanoseconds {
@@ -140,10 +146,15 @@ final class ServerHealth: Sendable {
         }
     }
 
-    /// How many servers are left out at `now`, by probes and by their answers.
-    func leftOut(at now: Int64) -> (unwell: Int, ejected: Int) {
+    /// How many servers get requests at `now`, and how many are left out by probes and by their answers.
+    func figures(at now: Int64) -> GatewayMetrics.Servers {
+        var figures = GatewayMetrics.Servers()
         records.withLock { records in
-            (records.count { !$0.isWell }, records.count { $0.isWell && $0.ejectedUntil > now })
+            figures.unwell = records.count { !$0.isWell }
+            figures.ejected = records.count { $0.isWell && $0.ejectedUntil > now }
+            figures.available = records.count - figures.unwell - figures.ejected
         }
+        figures.ejections = ejections.load(ordering: .relaxed)
+        return figures
     }
 }

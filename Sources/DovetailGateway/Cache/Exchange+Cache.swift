@@ -10,6 +10,10 @@ final class CacheFill {
     let mayServeStaleOnError: Bool
     /// Whether others wait for it.
     var isLeader: Bool
+    /// Whether it has turned out that the upstream brings no answer.
+    var hasFailed = false
+    /// Whether the answer is kept now.
+    var isKept = false
     /// The answer being kept, without its body.
     var response: CachedResponse?
     /// When it began, by the cache's count of invalidations.
@@ -31,9 +35,19 @@ final class CacheFill {
     }
 }
 
+/// Who fetches what is not kept.
+enum CacheFetching {
+    /// Somebody else, if it does so already: then it is waited for.
+    case together
+    /// The request itself, and others wait for it.
+    case ahead
+    /// The request itself, for itself.
+    case alone
+}
+
 extension Exchange {
     /// Answers from the cache; false if the request is to be forwarded.
-    func answerFromCache(_ policy: CachePolicy, mayWait: Bool = true) -> Bool {
+    func answerFromCache(_ policy: CachePolicy, fetching: CacheFetching = .together) -> Bool {
         guard head.method == .get || head.method == .head, case .none = head.framing, !wantsWebSocket else {
             return false
         }
@@ -71,32 +85,43 @@ extension Exchange {
             return false
         }
         ticket += 1
-        let isLeader: Bool
-        if mayWait {
+        if fetching == .together {
             let (waiting, loop) = (NIOLoopBound((self, ticket), eventLoop: worker.loop), worker.loop)
-            isLeader = cache.beginFill(key) {
+            let isLeader = cache.beginFill(key) { leads in
                 loop.execute {
                     let (exchange, ticket) = waiting.value
-                    exchange.fillEnded(ticket)
+                    exchange.fillEnded(key, ticket, leads: leads)
                 }
             }
             guard isLeader else { return true }
-        } else {
-            isLeader = false
         }
         fill = CacheFill(
-            key: key, policy: policy, stale: kept, mayServeStaleOnError: onError, isLeader: isLeader,
+            key: key, policy: policy, stale: kept, mayServeStaleOnError: onError, isLeader: fetching != .alone,
             began: cache.invalidations,
             status: kept == nil ? "fwd=uri-miss" : control.noCache ? "fwd=request" : "fwd=stale")
         return false
     }
 
-    /// Somebody else has fetched what this request waits for, or could not.
-    private func fillEnded(_ ticket: Int) {
-        guard !isOver, self.ticket == ticket, let route, let policy = route.cache else { return }
+    /// Somebody else has fetched what this request waits for, or could not; then one of those that wait fetches it.
+    private func fillEnded(_ key: ResponseCache.Key, _ ticket: Int, leads: Bool) {
+        guard !isOver, self.ticket == ticket, let route, let policy = route.cache else {
+            // It has left in the meantime.
+            if leads { worker.shared.cache.endFill(key, .left) }
+            return
+        }
         isCollapsed = true
-        // Who finds nothing now goes by itself: the answer is not one that is kept.
-        if !answerFromCache(policy, mayWait: false) { forward(by: route) }
+        // Who finds nothing now, and is not to fetch it for the others, goes by itself: the answer is not one that is kept.
+        if !answerFromCache(policy, fetching: leads ? .ahead : .alone) { return forward(by: route) }
+        if leads { worker.shared.cache.endFill(key, .over) }
+    }
+
+    /// Its fetch is over with it.
+    func endFill(brokeOff: Bool) {
+        guard let fill else { return }
+        self.fill = nil
+        guard fill.isLeader else { return }
+        let hasFailed = fill.hasFailed || (!brokeOff && Exchange.isFailure(status) && !fill.isKept)
+        worker.shared.cache.endFill(fill.key, hasFailed ? .failed : brokeOff ? .left : .over)
     }
 
     // MARK: Serving
@@ -166,6 +191,7 @@ extension Exchange {
         if Exchange.isFailure(response.status), let stale = fill.stale, fill.mayServeStaleOnError {
             cancelResponder()
             status = 0
+            fill.hasFailed = true
             serve(stale, status: "hit; detail=stale-if-error; fwd=stale; fwd-status=\(response.status)")
             return true
         }
@@ -191,7 +217,7 @@ extension Exchange {
         let way = "\(fill.status); fwd-status=\(response.status)"
         cacheStatus = way
         guard let storability, let declared = bodyBytes(response), declared <= fill.policy.maximumBodyBytes else {
-            releaseWaiters()
+            releaseWaiters(Exchange.isFailure(response.status) ? .failed : .over)
             return false
         }
         fill.response = CachedResponse(
@@ -206,15 +232,15 @@ extension Exchange {
 
     /// A streamed answer of a handler is not kept.
     func leaveCache() {
-        releaseWaiters()
+        releaseWaiters(.over)
         fill = nil
     }
 
-    /// The answer is not one that is kept: whoever waits for it goes by itself, at once.
-    private func releaseWaiters() {
+    /// The answer is not one that is kept: whoever waits for it goes by itself, at once; or one after the other, where the upstream fails.
+    private func releaseWaiters(_ end: ResponseCache.FillEnd) {
         guard let fill, fill.isLeader else { return }
         fill.isLeader = false
-        worker.shared.cache.endFill(fill.key)
+        worker.shared.cache.endFill(fill.key, end)
     }
 
     /// The whole answer of a handler in this process. True if the client has its answer from what was kept before.
@@ -253,7 +279,7 @@ extension Exchange {
         guard let fill, fill.response != nil else { return }
         guard (fill.response?.body.readableBytes ?? 0) + slice.readableBytes <= fill.policy.maximumBodyBytes else {
             fill.response = nil
-            return
+            return releaseWaiters(.over)
         }
         fill.response?.body.writeImmutableBuffer(slice)
     }
@@ -263,11 +289,13 @@ extension Exchange {
         guard let fill, let response = fill.response else { return }
         worker.shared.cache.store(response, under: fill.key, since: fill.began)
         fill.response = nil
+        fill.isKept = true
     }
 
     /// Serves what is stale where the upstream brings no answer; false if that is not allowed.
     func serveStaleInstead() -> Bool {
         guard let fill, let stale = fill.stale, fill.mayServeStaleOnError, status == 0, !isOver else { return false }
+        fill.hasFailed = true
         serve(stale, status: "hit; detail=stale-if-error; fwd=stale")
         return true
     }

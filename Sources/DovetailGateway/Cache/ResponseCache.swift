@@ -21,6 +21,29 @@ final class ResponseCache: Sendable {
         var size: Int
     }
 
+    /// Told when its wait is over, and whether it is the one that fetches now.
+    typealias Waiter = @Sendable (_ leads: Bool) -> Void
+
+    /// How a fetch has ended.
+    enum FillEnd {
+        /// With an answer, which is kept or is none to be kept.
+        case over
+        /// Whoever fetched has left.
+        case left
+        /// Without an answer, or with one that says the upstream fails.
+        case failed
+    }
+
+    /// A fetch that is under way.
+    private struct Fill {
+        /// In the order in which they came.
+        var waiters: Deque<Waiter> = []
+        var failures = 0
+    }
+
+    /// After so many fetches that failed nobody is held back any more: each finds out by itself.
+    private static let mostFailures = 3
+
     private struct State {
         var kept: [UInt64: Kept] = [:]
         var variants: [Key: [UInt64]] = [:]
@@ -29,7 +52,7 @@ final class ResponseCache: Sendable {
         var round: Deque<UInt64> = []
         var size = 0
         var nextID: UInt64 = 0
-        var fills: [Key: [@Sendable () -> Void]] = [:]
+        var fills: [Key: Fill] = [:]
         var evictions: UInt64 = 0
         /// How many invalidations there were, and at which of them each place was thrown away; before `invalidatedFloor` it is not known any more.
         var invalidations: UInt64 = 0
@@ -180,13 +203,13 @@ final class ResponseCache: Sendable {
     // MARK: Fetching
 
     /// Begins to fetch what is not kept; false if somebody else does, and then `wait` is called when that has ended.
-    func beginFill(_ key: Key, wait: @escaping @Sendable () -> Void) -> Bool {
+    func beginFill(_ key: Key, wait: @escaping Waiter) -> Bool {
         state.withLock { state in
             guard state.fills[key] != nil else {
-                state.fills[key] = []
+                state.fills[key] = Fill()
                 return true
             }
-            state.fills[key]?.append(wait)
+            state.fills[key]?.waiters.append(wait)
             return false
         }
     }
@@ -194,10 +217,20 @@ final class ResponseCache: Sendable {
     /// Whether somebody fetches it.
     func isBeingFilled(_ key: Key) -> Bool { state.withLock { $0.fills[key] != nil } }
 
-    /// It was fetched, or could not be: whoever waits looks again.
-    func endFill(_ key: Key) {
-        let waiters = state.withLock { $0.fills.removeValue(forKey: key) ?? [] }
-        for waiter in waiters { waiter() }
+    /// A fetch has ended: all who wait look again; or, where it brought nothing, the one that came first fetches now, and the others wait on.
+    func endFill(_ key: Key, _ end: FillEnd) {
+        let (leader, others) = state.withLock { state -> (Waiter?, Deque<Waiter>) in
+            guard var fill = state.fills[key] else { return (nil, []) }
+            if end == .failed { fill.failures += 1 }
+            guard end != .over, fill.failures < ResponseCache.mostFailures, let next = fill.waiters.popFirst() else {
+                state.fills[key] = nil
+                return (nil, fill.waiters)
+            }
+            state.fills[key] = fill
+            return (next, [])
+        }
+        leader?(true)
+        for waiter in others { waiter(false) }
     }
 
     /// How many answers are kept, how many bytes they take, and how many had to go for others.

@@ -20,6 +20,8 @@ public struct GatewayConfiguration: Sendable {
         public var head: Duration
         /// Between requests on one connection.
         public var idle: Duration
+        /// Within a request, its answer or a WebSocket, without a byte in either direction; nil for ever. 5 minutes unless set.
+        public var stream: Duration? = .seconds(300)
         /// For requests in flight once a graceful shutdown has begun.
         public var drain: Duration
 
@@ -88,6 +90,9 @@ public struct GatewayConfiguration: Sendable {
         if let nodeToken, nodeToken.isEmpty || !nodeToken.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
             throw GatewayConfigurationError("the node token has to be visible ASCII")
         }
+        if let stream = timeouts.stream, stream <= .zero {
+            throw GatewayConfigurationError("the time that a stream may be idle is above zero")
+        }
         guard (load.maximumConnections ?? 1) > 0, (load.maximumInFlight ?? 1) > 0,
             (load.maximumLoopLag ?? .seconds(1)) > .zero
         else { throw GatewayConfigurationError("limits on connections, requests in flight and lag are above zero") }
@@ -122,9 +127,10 @@ public struct GatewayConfiguration: Sendable {
             }
             if let ejection = upstream.outlierEjection,
                 ejection.consecutiveFailures < 1 || ejection.time <= .zero || ejection.longestTime < ejection.time
+                    || !(0...1).contains(ejection.maximumShare) || ejection.maximumShare == 0
             {
                 throw GatewayConfigurationError(
-                    "upstream '\(upstream.name)' leaves servers out after no failure or for no time")
+                    "upstream '\(upstream.name)' leaves servers out after no failure, for no time, or none of them")
             }
             if let check = upstream.healthCheck,
                 !check.path.hasPrefix("/") || !check.path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })

@@ -34,8 +34,10 @@ public struct UpstreamTLS: Sendable, Hashable {
     public var serverName: String?
     /// A PEM file with the authorities that are believed; nil for the system's.
     public var authorities: String?
-    /// The gateway's own certificate, for servers that ask for one.
+    /// The gateway's own certificate, for servers that ask for one. As the authorities, it is read at the start and at each reload.
     public var certificate: ListenerTLS.Certificate?
+    /// What the files held when they were read.
+    var loaded: LoadedTLS?
 
     /// Settings.
     public init(
@@ -44,5 +46,16 @@ public struct UpstreamTLS: Sendable, Hashable {
         self.serverName = serverName
         self.authorities = authorities
         self.certificate = certificate
+    }
+    /// Whether they say the same; what the files hold is not compared.
+    public static func == (one: UpstreamTLS, other: UpstreamTLS) -> Bool {
+        one.serverName == other.serverName && one.authorities == other.authorities
+            && one.certificate == other.certificate
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(serverName)
+        hasher.combine(authorities)
+        hasher.combine(certificate)
     }
 }

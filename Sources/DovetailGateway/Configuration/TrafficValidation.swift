@@ -12,6 +12,9 @@ extension Upstream {
                 "upstream '\(name)' has an adaptive limit whose bounds are below one or crossed, or without time or tolerance"
             )
         }
+        if let attemptTimeout, attemptTimeout <= .zero {
+            throw GatewayConfigurationError("upstream '\(name)' gives an attempt no time")
+        }
         if let hedge, hedge.after <= .zero {
             throw GatewayConfigurationError("upstream '\(name)' hedges after no time")
         }

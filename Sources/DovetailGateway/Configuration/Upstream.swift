@@ -66,6 +66,8 @@ public struct Upstream: Sendable {
         public var time: Duration
         /// How long at most.
         public var longestTime: Duration
+        /// The largest share of the servers that are left out at a time, rounded up; half of them unless set. The last one never is.
+        public var maximumShare = 0.5
 
         /// Five in a row, for ten seconds, at most five minutes.
         public init(
@@ -122,6 +124,9 @@ public struct Upstream: Sendable {
     public var tls: UpstreamTLS?
     /// How long one attempt to connect may take.
     public var connectTimeout: Duration
+    /// How long an attempt may take from the last byte of its request to the head of its answer: one that takes longer has failed, and counts against
+    /// its server. Nil: as long as its route has.
+    public var attemptTimeout: Duration?
     /// Connections to each server from each event loop at most, of HTTP/2 streams. Requests beyond wait their turn until their timeout.
     public var poolSize: Int
     /// Requests that wait for a connection on each event loop at most; more are answered 503.
@@ -175,7 +180,8 @@ public struct Upstream: Sendable {
     func isSameButServers(as other: Upstream) -> Bool {
         name == other.name && self.protocol == other.protocol && loadBalancing == other.loadBalancing
             && tls == other.tls && outlierEjection == other.outlierEjection && healthCheck == other.healthCheck
-            && connectTimeout == other.connectTimeout && poolSize == other.poolSize
+            && connectTimeout == other.connectTimeout && attemptTimeout == other.attemptTimeout
+            && poolSize == other.poolSize
             && maximumWaiting == other.maximumWaiting && idleTimeout == other.idleTimeout && retry == other.retry
             && isFellow == other.isFellow && maximumInFlight == other.maximumInFlight
             && adaptiveInFlight == other.adaptiveInFlight && hedge == other.hedge && slowStart == other.slowStart

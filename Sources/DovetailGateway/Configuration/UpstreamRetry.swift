@@ -7,8 +7,8 @@ import DovetailResilience
 public struct UpstreamRetry: Sendable, Hashable {
     /// How often, and after what wait.
     public var policy: RetryPolicy
-    /// How many retries all requests to the upstream share.
-    public var budget: RetryBudgetPolicy
+    /// How many retries all requests to the upstream share; nil: there is no bound but each request's own.
+    public var budget: RetryBudgetPolicy?
     /// Statuses of an idempotent request's answer that are tried again.
     public var statuses: Set<Int>
     /// Bytes of a request body that are kept to be sent again.
@@ -16,7 +16,7 @@ public struct UpstreamRetry: Sendable, Hashable {
 
     /// Three attempts in all, within a budget of a fifth.
     public init(
-        policy: RetryPolicy = RetryPolicy(), budget: RetryBudgetPolicy = RetryBudgetPolicy(),
+        policy: RetryPolicy = RetryPolicy(), budget: RetryBudgetPolicy? = RetryBudgetPolicy(),
         statuses: Set<Int> = [502, 503, 504], replayBytes: Int = 65_536
     ) {
         self.policy = policy

@@ -85,6 +85,7 @@ extension Exchange {
         permit = copy.permit.take()
         attemptStarted = copy.attemptStarted
         attempts += 1
+        lastServer = connection.server
         connection.handOver(to: self)
         responder = .upstream(connection)
         copy.responder = .none

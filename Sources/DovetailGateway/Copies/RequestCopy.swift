@@ -22,10 +22,13 @@ final class RequestCopy {
         exchange.onCopyEnd = { [unowned self] in
             ended()
             worker.cancel(client.deadlineTimer)
+            if let timer = client.attemptTimer { worker.cancel(timer) }
             let bound = NIOLoopBound((worker, ObjectIdentifier(self)), eventLoop: worker.loop)
             worker.loop.execute { bound.value.0.copies[bound.value.1] = nil }
         }
-        if let deadline { worker.schedule(client.deadlineTimer, at: deadline) }
+        // Nobody waits for it, and nobody would end it.
+        let idle = worker.snapshot.streamTimeout.map { MonotonicTime.now.advanced(byNanoseconds: $0) }
+        if let deadline = deadline ?? idle { worker.schedule(client.deadlineTimer, at: deadline) }
         let bound = NIOLoopBound((exchange, pool), eventLoop: worker.loop)
         worker.loop.execute {
             let (exchange, pool) = bound.value

@@ -28,7 +28,7 @@ final class JWTVerifier: Sendable {
 
     /// A verifier; throws ``GatewayConfigurationError`` for a key that is none, without repeating it. `fetch` gets the text at a URL.
     init(
-        name: String, _ configuration: JWTConfiguration, fetch: KeySetFetch? = nil
+        name: String, _ configuration: JWTConfiguration, fetch: KeySetFetch? = nil, clock: KeySetClock = KeySetClock()
     ) async throws(GatewayConfigurationError) {
         self.name = name
         self.configuration = configuration
@@ -44,7 +44,7 @@ final class JWTVerifier: Sendable {
                 published.append(
                     PublishedKeySet(
                         url: url, refresh: refresh, algorithms: configuration.algorithms, authenticator: name,
-                        fetch: fetch))
+                        clock: clock, fetch: fetch))
             } else {
                 keys += try await JWTKey.load(key, for: configuration.algorithms, of: name)
             }

@@ -15,12 +15,15 @@ final class UpstreamSession: ChannelInboundHandler {
     /// Since when it carries nothing, in nanoseconds.
     private(set) var idleSince: Int64 = 0
     private(set) var isClosing = false
+    /// Closes it if it does not answer a PING; nil while none is on its way.
+    private var suspicion: Scheduled<Void>?
+    private let patience: Duration
     /// How many more streams it may carry. Their numbers end after 2^30 (RFC 9113 5.1.1), and the process with them.
     private var streamsLeft: Int
 
     /// Makes `channel` speak HTTP/2; done when the server has said its settings, without which it speaks something else.
     static func make(
-        on channel: any Channel, scheme: String, streams: Int = 1 << 24, now: Int64
+        on channel: any Channel, scheme: String, streams: Int = 1 << 24, patience: Duration = .seconds(1), now: Int64
     ) throws -> (session: UpstreamSession, ready: EventLoopFuture<Void>) {
         try channel.syncOptions?.setOption(.autoRead, value: true)
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
@@ -31,7 +34,7 @@ final class UpstreamSession: ChannelInboundHandler {
         let multiplexer = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .client, connectionConfiguration: connection, streamConfiguration: .init()
         ) { channel in channel.close() }
-        let session = UpstreamSession(channel, multiplexer, scheme: scheme, streams: streams)
+        let session = UpstreamSession(channel, multiplexer, scheme: scheme, streams: streams, patience: patience)
         session.idleSince = now
         try channel.pipeline.syncOperations.addHandler(session)
         // The connection has been active for a while; the handler that speaks first is told so.
@@ -40,8 +43,10 @@ final class UpstreamSession: ChannelInboundHandler {
     }
 
     private init(
-        _ channel: any Channel, _ multiplexer: NIOHTTP2Handler.StreamMultiplexer, scheme: String, streams: Int
+        _ channel: any Channel, _ multiplexer: NIOHTTP2Handler.StreamMultiplexer, scheme: String, streams: Int,
+        patience: Duration
     ) {
+        self.patience = patience
         streamsLeft = streams
         self.channel = channel
         self.multiplexer = multiplexer
@@ -50,7 +55,7 @@ final class UpstreamSession: ChannelInboundHandler {
     }
 
     /// Whether another request fits.
-    var hasRoom: Bool { !isClosing && streams < maximum }
+    var hasRoom: Bool { !isClosing && suspicion == nil && streams < maximum }
 
     /// Opens a stream; its place is taken at once, and given back when it closes.
     func open(now: @escaping () -> Int64) -> EventLoopFuture<any Channel> {
@@ -58,11 +63,11 @@ final class UpstreamSession: ChannelInboundHandler {
         streamsLeft -= 1
         if streamsLeft == 0 { isClosing = true }
         let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
-        let scheme = scheme
+        let (scheme, session) = (scheme, bound)
         let opening = multiplexer.createStreamChannel { stream in
             stream.eventLoop.makeCompletedFuture {
                 try stream.syncOptions?.setOption(.autoRead, value: false)
-                try stream.pipeline.syncOperations.addHandler(UpstreamStream(scheme: scheme))
+                try stream.pipeline.syncOperations.addHandler(UpstreamStream(scheme: scheme, of: session.value))
             }
         }
         opening.assumeIsolated().whenComplete { result in
@@ -81,6 +86,21 @@ final class UpstreamSession: ChannelInboundHandler {
         if isClosing, streams == 0 { channel.close(promise: nil) }
     }
 
+    /// Nothing has come in one of its streams for too long: it is asked by a PING (RFC 9113 6.7), takes no stream until it has answered, and ends if it does
+    /// not. Servers end connections that ask them often, so it is asked with a reason only.
+    func suspect() {
+        guard suspicion == nil, !isClosing else { return }
+        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        suspicion = channel.eventLoop.scheduleTask(in: .nanoseconds(patience.wholeNanoseconds)) { bound.value.giveUp() }
+        let ping = HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: 1), ack: false))
+        channel.writeAndFlush(ping, promise: nil)
+    }
+
+    private func giveUp() {
+        isClosing = true
+        channel.close(promise: nil)
+    }
+
     /// No stream is opened any more; it ends with its last.
     func retire() {
         isClosing = true
@@ -95,12 +115,16 @@ final class UpstreamSession: ChannelInboundHandler {
             if let limit { maximum = limit } else if maximum == 0 { maximum = 1000 }
             ready.succeed()
         case .goAway: retire()
+        case .ping(_, ack: true):
+            suspicion?.cancel()
+            suspicion = nil
         default: break
         }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         isClosing = true
+        suspicion?.cancel()
         ready.fail(ChannelError.eof)
         context.fireChannelInactive()
     }

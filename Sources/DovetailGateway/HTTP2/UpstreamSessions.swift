@@ -47,7 +47,8 @@ final class UpstreamSessions {
     private func begin(on channel: any Channel) -> EventLoopFuture<Void> {
         do {
             let (session, ready) = try UpstreamSession.make(
-                on: channel, scheme: scheme, streams: streamsEach, now: MonotonicTime.now.nanoseconds)
+                on: channel, scheme: scheme, streams: streamsEach, patience: timeout, now: MonotonicTime.now.nanoseconds
+            )
             let limit = loop.scheduleTask(in: .nanoseconds(timeout.wholeNanoseconds)) { channel.close(promise: nil) }
             let bound = NIOLoopBound(self, eventLoop: loop)
             let added = NIOLoopBound(session, eventLoop: loop)

@@ -16,7 +16,11 @@ final class UpstreamStream: ChannelDuplexHandler {
     /// The server has not looked at the request, and another attempt is safe (RFC 9113 8.7).
     struct Refused {}
 
+    /// Nothing has come for too long.
+    struct Suspicion {}
+
     private let scheme: String
+    private weak var session: UpstreamSession?
     // The request.
     private var outbound = ByteBuffer()
     private var reader = HeadReader()
@@ -27,7 +31,16 @@ final class UpstreamStream: ChannelDuplexHandler {
     private var isChunked = false
 
     /// A stream to a server that is spoken to in this scheme, `http` or `https`.
-    init(scheme: String) { self.scheme = scheme }
+    init(scheme: String, of session: UpstreamSession? = nil) {
+        self.scheme = scheme
+        self.session = session
+    }
+
+    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+        guard event is Suspicion else { return context.triggerUserOutboundEvent(event, promise: promise) }
+        session?.suspect()
+        promise?.succeed()
+    }
 
     // MARK: The request
 

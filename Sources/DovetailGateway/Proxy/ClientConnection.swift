@@ -36,7 +36,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     private var head = RequestHead()
     private var body = BodyDecoder(.none)
     private var bodyEndDelivered = false
-    private var exchange: Exchange?
+    private(set) var exchange: Exchange?
     /// Of the present exchange.
     private(set) var bytesWritten = 0
     private var isProcessing = false
@@ -47,7 +47,11 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     private var hasServed = false
     private var lingers = false
     private let timer = WheelTimer()
+    /// When bytes last went either way, to 10 ms, in nanoseconds.
+    private var lastActivity: Int64 = 0
     let deadlineTimer = WheelTimer()
+    /// Bounds the present attempt; made with the first request to an upstream that has such a bound.
+    var attemptTimer: WheelTimer?
     /// The client's address, without its port.
     private(set) var address = ""
     /// The same as bytes, for filters; worked out when one asks.
@@ -166,6 +170,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var data = unwrapInboundIn(data)
         guard phase != .lingering, phase != .closed else { return }
+        touch()
         if inbound.readableBytes == 0 { inbound = data } else { inbound.writeBuffer(&data) }
         if !hasServed, !isTLS, !isStream {
             let bytes = inbound.readableBytesView
@@ -201,6 +206,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         isWritable = context.channel.isWritable
+        touch()
         exchange?.clientWritabilityChanged()
     }
 
@@ -289,7 +295,6 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         if inbound.readableBytes == 0 { inbound = ByteBuffer() }
         headStarted = false
         hasServed = true
-        worker.disarm(timer)
         start(bytes)
         return true
     }
@@ -311,7 +316,29 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         let exchange = Exchange(client: self, head: head, fields: reader.fields, bytes: bytes)
         self.exchange = exchange
         reader.reset()
+        // Otherwise the timer stays as it is, and is moved when it fires.
+        if worker.snapshot.timesEachRequest, let time = worker.snapshot.streamTimeout {
+            worker.schedule(timer, at: exchange.started.advanced(byNanoseconds: time))
+        }
         exchange.start()
+    }
+
+    /// Bytes have gone one way or the other.
+    func touch() { lastActivity = worker.tickTime }
+
+    /// Whether nothing has gone either way for as long as may be; looks again later if something has.
+    private func checkActivity() {
+        guard let exchange, let time = worker.snapshot.streamTimeout else { return }
+        let now = MonotonicTime.now
+        let since = MonotonicTime(nanoseconds: max(lastActivity, exchange.started.nanoseconds))
+        let due = since.advanced(byNanoseconds: time)
+        guard due <= now, exchange.idled() else {
+            if self.exchange === exchange {
+                worker.schedule(timer, at: due > now ? due : now.advanced(byNanoseconds: time))
+            }
+            return
+        }
+        flush()
     }
 
     /// Hands over as much of the request's body as has arrived and the exchange takes.
@@ -407,6 +434,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     func exchangeFinished() {
         exchange = nil
         worker.disarm(deadlineTimer)
+        if let attemptTimer { worker.disarm(attemptTimer) }
         flush()
         if phase == .tunnel { return isStream ? lingerAndClose() : closeAfterFlush() }
         guard phase == .exchange else { return }
@@ -486,7 +514,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         case .head where headStarted:
             refuse(CodecError(status: 408, reason: "the request's head did not arrive in time"))
         case .head, .discarding, .lingering: context?.close(promise: nil)
-        case .exchange, .tunnel, .closed: break
+        case .exchange, .tunnel: checkActivity()
+        case .closed: break
         }
     }
 
@@ -501,6 +530,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         phase = .closed
         worker.cancel(timer)
         worker.cancel(deadlineTimer)
+        if let attemptTimer { worker.cancel(attemptTimer) }
         exchange?.clientGone()
         exchange = nil
         worker.closed(self)

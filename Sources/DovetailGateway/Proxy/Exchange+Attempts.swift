@@ -16,6 +16,8 @@ enum AttemptFailure {
     case lost
     /// The answer breaks HTTP.
     case invalid(CodecError)
+    /// The answer's head did not come in the time of one attempt.
+    case timedOut
     /// An answer that says to try again.
     case status(Int, retryAfter: Duration?)
 }
@@ -34,6 +36,8 @@ extension Exchange {
     /// A connection is there: the request goes out.
     func attached(to connection: UpstreamConnection) {
         responder = .upstream(connection)
+        lastServer = connection.server
+        if let timer = client.attemptTimer { worker.disarm(timer) }
         worker.compose()
         writeRequestHead(into: &worker.scratch, serverName: connection.authority, now: .now)
         connection.write(worker.takeComposed())
@@ -77,6 +81,37 @@ extension Exchange {
             connection.write(last)
         }
         connection.requestIsSent = true
+        if let time = connection.pool.attemptNanoseconds { limitAttempt(time) }
+    }
+
+    /// From here on the attempt waits for its server alone.
+    private func limitAttempt(_ time: Int64) {
+        guard status == 0 else { return }
+        let timer = client.attemptTimer ?? makeAttemptTimer()
+        worker.schedule(timer, at: .now.advanced(byNanoseconds: time))
+    }
+
+    /// One for all requests of a connection.
+    private func makeAttemptTimer() -> WheelTimer {
+        let timer = WheelTimer()
+        if isCopy {
+            timer.onFire = { [weak self] in self?.attemptTimedOut() }
+        } else {
+            timer.onFire = { [weak client] in client?.exchange?.attemptTimedOut() }
+        }
+        client.attemptTimer = timer
+        return timer
+    }
+
+    /// The server has not begun to answer in the time of one attempt.
+    func attemptTimedOut() {
+        guard !isOver, status == 0, case .upstream(let connection) = responder else { return }
+        observeLatency(connection.pool, status: nil)
+        connection.suspect()
+        connection.abandon()
+        attemptFailed(.timedOut, pool: connection.pool, server: connection.server)
+        // After a wait there is no read event that would flush.
+        client.flush()
     }
 
     /// Whether the request may be carried out twice.
@@ -102,7 +137,7 @@ extension Exchange {
         if case .stale = failure {
             permit = nil
         } else {
-            pool.observe(server, isFailure: true, since: attemptStarted)
+            pool.observe(server, status: nil, since: attemptStarted)
         }
         report(.failure)
         if hedge != nil, isLeftToHedge(failure, pool: pool, server: server) { return }
@@ -122,6 +157,10 @@ extension Exchange {
                 Problem("answer-lost", status: 502, detail: "the service ended the connection without an answer"))
         case .invalid:
             reject(.upstream, Problem("invalid-answer", status: 502, detail: "the service's answer is not valid HTTP"))
+        case .timedOut:
+            reject(
+                .timeout,
+                Problem("attempt-timed-out", status: 504, detail: "the service did not begin to answer in time"))
         case .status, .tooLong: break
         }
     }
@@ -132,7 +171,7 @@ extension Exchange {
         if hedgedRequest != nil, Exchange.isFailure(status) {
             // It does not overtake anybody by failing.
             report(status: status)
-            pool.observe(connection.server, isFailure: true, since: attemptStarted)
+            pool.observe(connection.server, status: status, since: attemptStarted)
             clientGone()
             return true
         }
@@ -143,7 +182,7 @@ extension Exchange {
         responder = .none
         failedServer = connection.server
         report(status: status)
-        pool.observe(connection.server, isFailure: true, since: attemptStarted)
+        pool.observe(connection.server, status: status, since: attemptStarted)
         observeLatency(pool, status: status)
         connection.abandon()
         self.retry(in: wait, pool)
@@ -165,7 +204,7 @@ extension Exchange {
         case .stale where isIdempotent && !usedFreeRetry:
             usedFreeRetry = true
             return .zero
-        case .stale, .lost:
+        case .stale, .lost, .timedOut:
             error = CallError(.answerLost, callee: name, message: "no answer", wasSent: true)
         case .status(let status, let retryAfter):
             // A 503 promises that nothing was done, but not every server that says it keeps that promise.
@@ -181,7 +220,7 @@ extension Exchange {
         let decision = retry.policy.decide(
             afterAttempt: attempts, failedWith: error, safety: isIdempotent ? .always : .onlyIfNotSent, at: now,
             deadline: min(deadline ?? patience, patience), using: &worker.random)
-        guard case .retry(let wait) = decision, pool.guards.budget?.withdraw(at: now) ?? false else { return nil }
+        guard case .retry(let wait) = decision, pool.guards.budget?.withdraw(at: now) ?? true else { return nil }
         return wait
     }
 

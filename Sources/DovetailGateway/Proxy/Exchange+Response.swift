@@ -14,8 +14,7 @@ extension Exchange {
         status = response.status
         report(status: response.status)
         if case .upstream(let connection) = responder {
-            connection.pool.observe(
-                connection.server, isFailure: Exchange.isFailure(response.status), since: attemptStarted)
+            connection.pool.observe(connection.server, status: response.status, since: attemptStarted)
             observeLatency(connection.pool, status: response.status)
         }
         guard !isCopy else { return }

@@ -55,6 +55,8 @@ final class Exchange {
     /// Changes with each wait for a connection, so that one that comes too late is known for it.
     var ticket = 0
     var failedServer: Int?
+    /// The server that it went to last.
+    var lastServer: Int?
     var usedFreeRetry = false
     /// The breaker's leave for the present attempt; given back by being dropped.
     var permit: CircuitBreakerPermit?
@@ -348,6 +350,7 @@ final class Exchange {
     /// The answer broke off; the client sees its connection end.
     func fail() {
         guard !isOver else { return }
+        fill?.hasFailed = true
         cancelResponder()
         end(brokeOff: true)
         client.abort()
@@ -368,18 +371,40 @@ final class Exchange {
         worker.counters.rejected[.upstream, default: 0] += 1
     }
 
-    func deadlineReached() {
+    func deadlineReached(_ detail: String = "no answer came within the route's timeout") {
         guard !isOver else { return }
         if !isCopy { worker.counters.timeouts += 1 }
         if case .gathering(let gathering) = responder, gathering.deadlineReached() { return }
         report(.failure)
         if status == 0, case .upstream(let connection) = responder {
-            connection.pool.observe(connection.server, isFailure: true, since: attemptStarted)
+            connection.pool.observe(connection.server, status: nil, since: attemptStarted)
             observeLatency(connection.pool, status: nil)
+            connection.suspect()
         }
         cancelResponder()
         guard status == 0 else { return fail() }
-        reject(.timeout, Problem("deadline-exceeded", status: 504, detail: "no answer came within the route's timeout"))
+        reject(.timeout, Problem("deadline-exceeded", status: 504, detail: detail))
+    }
+
+    /// Nothing has gone either way for as long as a stream may be idle; false if the route's timeout is what ends it.
+    func idled() -> Bool {
+        guard !isOver else { return true }
+        guard status == 0 else {
+            worker.counters.timeouts += 1
+            fail()
+            return true
+        }
+        if !client.requestIsComplete, takesBody {
+            worker.counters.timeouts += 1
+            cancelResponder()
+            client.stopKeepingAlive()
+            reject(
+                .timeout, Problem("request-timeout", status: 408, detail: "the request's body did not arrive in time"))
+            return true
+        }
+        guard deadline == nil else { return false }
+        deadlineReached("the service has been silent for too long")
+        return true
     }
 
     func clientWritabilityChanged() {
@@ -413,8 +438,7 @@ final class Exchange {
         replay = nil
         dropHedge()
         leaveLimits()
-        if let fill, fill.isLeader { worker.shared.cache.endFill(fill.key) }
-        fill = nil
+        endFill(brokeOff: brokeOff)
         guard !isCopy else {
             let tell = onCopyEnd
             onCopyEnd = nil

@@ -93,6 +93,7 @@ final class HandlerCall {
     func write(_ bytes: [UInt8], _ writer: CheckedContinuation<Void, any Error>) {
         guard !isOver else { return writer.resume(throwing: CancellationError()) }
         let exchange = exchange
+        exchange.client.touch()
         if !bytes.isEmpty, exchange.head.method != .head {
             exchange.responseBody(ByteBuffer(bytes: bytes))
             exchange.commitResponse()

@@ -82,6 +82,12 @@ final class SharedState: Sendable {
         }
     }
 
+    /// How each upstream's servers are now.
+    var servers: [String: GatewayMetrics.Servers] {
+        let now = MonotonicTime.now.nanoseconds
+        return tables.withLock { tables in tables.guards.mapValues { $0.guards.health.figures(at: now) } }
+    }
+
     /// How often each upstream's breaker has opened.
     var breakerOpenings: [String: UInt64] {
         tables.withLock { tables in

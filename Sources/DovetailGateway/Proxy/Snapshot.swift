@@ -10,6 +10,10 @@ final class Snapshot {
     /// How long a client may take with a head, and between two requests, in nanoseconds.
     let headTimeout: Int64
     let idleTimeout: Int64
+    /// How long a stream may be idle, in nanoseconds; nil for ever.
+    let streamTimeout: Int64?
+    /// Whether that is less than a client's timer is set for when a request comes: then it is set anew for each request.
+    let timesEachRequest: Bool
     let routes: [CompiledRoute]
     let pools: [String: UpstreamPool]
     /// Whether any route keeps answers.
@@ -23,6 +27,8 @@ final class Snapshot {
         configuration = GatewayConfiguration(listen: .init(port: 0), routes: [])
         headTimeout = configuration.timeouts.head.wholeNanoseconds
         idleTimeout = configuration.timeouts.idle.wholeNanoseconds
+        streamTimeout = nil
+        timesEachRequest = false
         router = Router([])
         routes = []
         pools = [:]
@@ -30,40 +36,19 @@ final class Snapshot {
 
     static var empty: Snapshot { Snapshot() }
 
-    /// Compiles a valid configuration; pools whose upstream did not change are taken over from `previous`.
-    init(
-        _ configuration: GatewayConfiguration, authenticators: [String: CompiledAuthenticator], worker: Worker,
-        previous: Snapshot
-    ) throws(GatewayConfigurationError) {
-        var pools: [String: UpstreamPool] = [:]
-        for upstream in configuration.upstreams + configuration.authenticationServices {
-            if let pool = previous.pools[upstream.name], pool.upstream.isSame(as: upstream) {
-                pools[upstream.name] = pool
-            } else {
-                pools[upstream.name] = try UpstreamPool(upstream, worker: worker)
-            }
-        }
-        var authenticators = authenticators
-        for (name, authenticator) in configuration.authenticators {
-            guard case .forward(let forward) = authenticator else { continue }
-            let route = try CompiledRoute(
-                try forward.route(name), configuration: configuration, pools: pools, authenticators: [:],
-                worker: worker)
-            authenticators[name] = .service(ForwardAuthenticator(name, forward, route: route, worker: worker))
-        }
-        var routes: [CompiledRoute] = []
-        for route in configuration.routes {
-            routes.append(
-                try CompiledRoute(
-                    route, configuration: configuration, pools: pools, authenticators: authenticators, worker: worker))
-        }
+    /// What a draft has come to.
+    init(_ draft: SnapshotDraft) {
+        let configuration = draft.configuration
         self.configuration = configuration
         headTimeout = configuration.timeouts.head.wholeNanoseconds
         idleTimeout = configuration.timeouts.idle.wholeNanoseconds
+        streamTimeout = configuration.timeouts.stream?.wholeNanoseconds
+        timesEachRequest =
+            streamTimeout.map { [headTimeout, idleTimeout] in $0 < max(headTimeout, idleTimeout) } ?? false
         load = configuration.load.concernsRequests ? configuration.load : nil
-        self.pools = pools
+        pools = draft.pools
         hasCache = configuration.routes.contains { $0.cache != nil }
-        self.routes = routes
-        router = Router(configuration.routes)
+        routes = draft.routes
+        router = draft.router
     }
 }

@@ -8,6 +8,7 @@ final class UpstreamConnection: ChannelInboundHandler {
     private static let limits = HeadLimits(bytes: 61_440, fields: 256, target: 8192)
 
     private let worker: Worker
+    private let counters: UpstreamCounters
     /// Held until the connection has ended, which over TLS takes a while: a pool that was retired goes with its last one.
     let pool: UpstreamPool
     /// The server's index in the pool.
@@ -42,6 +43,7 @@ final class UpstreamConnection: ChannelInboundHandler {
 
     init(pool: UpstreamPool, server: Int, authority: String) {
         worker = pool.worker
+        counters = pool.counters
         isStream = pool.upstream.protocol == .http2
         self.pool = pool
         self.server = server
@@ -63,6 +65,11 @@ final class UpstreamConnection: ChannelInboundHandler {
         self.exchange = exchange
     }
 
+    /// Its server has been silent for too long: where it is one stream of many, the connection is asked whether it still is one.
+    func suspect() {
+        if isStream { context?.triggerUserOutboundEvent(UpstreamStream.Suspicion(), promise: nil) }
+    }
+
     /// Ends without telling the exchange, which has left.
     func abandon() {
         exchange = nil
@@ -79,6 +86,7 @@ final class UpstreamConnection: ChannelInboundHandler {
 
     func write(_ buffer: ByteBuffer) {
         needsFlush = true
+        counters.bytesSent &+= UInt64(truncatingIfNeeded: buffer.readableBytes)
         context?.write(wrapOutboundOut(buffer), promise: nil)
     }
 
@@ -110,12 +118,14 @@ final class UpstreamConnection: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var data = unwrapInboundIn(data)
-        guard exchange != nil else {
+        guard let exchange else {
             // Bytes that nobody asked for: whatever they are, they are not the answer to the next request.
             close()
             return
         }
-        if isTunnel, let exchange { return exchange.client.write(data) }
+        exchange.client.touch()
+        counters.bytesReceived &+= UInt64(truncatingIfNeeded: data.readableBytes)
+        if isTunnel { return exchange.client.write(data) }
         if inbound.readableBytes == 0 { inbound = data } else { inbound.writeBuffer(&data) }
         process()
     }
@@ -129,6 +139,7 @@ final class UpstreamConnection: ChannelInboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         isWritable = context.channel.isWritable
         guard isWritable, let exchange else { return }
+        exchange.client.touch()
         exchange.client.pumpBody()
         flush()
     }

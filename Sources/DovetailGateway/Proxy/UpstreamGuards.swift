@@ -13,7 +13,7 @@ final class UpstreamGuards: Sendable {
         health = ServerHealth(
             servers: upstream.servers.count, policy: upstream.outlierEjection, slowStart: upstream.slowStart)
         inFlight = InFlightLimit(upstream.maximumInFlight, adaptive: upstream.adaptiveInFlight)
-        budget = upstream.retry.map { RetryBudget(policy: $0.budget) }
+        budget = upstream.retry?.budget.map { RetryBudget(policy: $0) }
     }
 
     /// Those of an upstream that has other servers than before: what is known of the upstream, and of servers that are still there, goes on.

@@ -22,6 +22,9 @@ final class UpstreamPool {
     let upstream: Upstream
     unowned let worker: Worker
     let guards: UpstreamGuards
+    let counters: UpstreamCounters
+    /// How long an answer's head may take, in nanoseconds; nil: as long as the request has.
+    let attemptNanoseconds: Int64?
     private var servers: [Server]
     private var waiting: [(exchange: Exchange, ticket: Int)] = []
     private var waitingStart = 0
@@ -35,6 +38,8 @@ final class UpstreamPool {
         self.upstream = upstream
         self.worker = worker
         guards = worker.shared.guards(for: upstream)
+        counters = worker.counters(forUpstream: upstream.name)
+        attemptNanoseconds = upstream.attemptTimeout?.wholeNanoseconds
         balancer = Balancer(upstream)
         tls = try upstream.tls.map { tls throws(GatewayConfigurationError) in
             try tls.context(upstream: upstream.name, for: upstream.protocol)
@@ -142,13 +147,26 @@ final class UpstreamPool {
         return balancer.choose(candidates, key: key, now: now, random: &worker.random) ?? 0
     }
 
-    /// What a server's answer, or its lack, says of it.
-    func observe(_ server: Int, isFailure: Bool, since start: MonotonicTime) {
+    /// What a server's answer says of it; a status of nil is none.
+    func observe(_ server: Int, status: Int?, since start: MonotonicTime) {
         let now = MonotonicTime.now.nanoseconds
-        // Who fails fast is not fast.
-        let time = isFailure ? max(now - start.nanoseconds, 1_000_000_000) : now - start.nanoseconds
-        balancer.observe(server, nanoseconds: time, now: now)
-        if isFailure { guards.health.failed(server, at: now) } else { guards.health.succeeded(server) }
+        let time = now - start.nanoseconds
+        if status != nil { counters.latency.count(time) }
+        balancer.observe(server, nanoseconds: max(time, UpstreamPool.leastTime(status)), now: now)
+        if status.map(Exchange.isFailure) ?? true {
+            guards.health.failed(server, at: now)
+        } else {
+            guards.health.succeeded(server)
+        }
+    }
+
+    /// Who fails fast is not fast, and who says that it has too much to do has answered sooner than it will: in nanoseconds.
+    private static func leastTime(_ status: Int?) -> Int64 {
+        switch status {
+        case 429?, 503?: 5_000_000_000
+        case nil, 500?, 502?, 504?: 1_000_000_000
+        default: 0
+        }
     }
 
     var serverCount: Int { servers.count }

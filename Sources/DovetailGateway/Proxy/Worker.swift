@@ -9,7 +9,7 @@ final class Worker {
     let shared: SharedState
     private(set) var snapshot: Snapshot
     /// What it will serve by, once all loops can.
-    private var prepared: (snapshot: Snapshot, authenticators: [String: AuthenticatorState])?
+    private var draft: (snapshot: SnapshotDraft, authenticators: [String: AuthenticatorState])?
     private var wheel: TimerWheel
     private var isTicking = false
     private var clients: [ObjectIdentifier: ClientConnection] = [:]
@@ -22,9 +22,12 @@ final class Worker {
     /// How late the loop is of late; measured while timers run.
     private(set) var lag = LoopLag()
     private var tickDue: Int64 = 0
+    /// When the wheel last moved, in nanoseconds: the time to 10 ms, for nothing, while any timer is set.
+    private(set) var tickTime: Int64
     private let lagTimer = WheelTimer()
     var counters = GatewayMetrics()
     private var routeMetrics: [String: RouteCounters] = [:]
+    private var upstreamMetrics: [String: UpstreamCounters] = [:]
     private var authenticators: [String: AuthenticatorState] = [:]
     /// Where heads and small bodies are composed, between ``compose()`` and ``takeComposed()``.
     var scratch = ByteBuffer()
@@ -38,15 +41,18 @@ final class Worker {
     init(loop: any EventLoop, shared: SharedState) {
         self.loop = loop
         self.shared = shared
-        wheel = TimerWheel(now: MonotonicTime.now.nanoseconds)
+        tickTime = MonotonicTime.now.nanoseconds
+        wheel = TimerWheel(now: tickTime)
         snapshot = Snapshot.empty
         unroutedCounters = RouteCounters()
         routeMetrics[""] = unroutedCounters
     }
 
-    /// Compiles a configuration for ``takeOver()``. On an error, and until then, nothing has changed.
+    /// Begins to compile a configuration for ``takeOver()``. On an error, and until then, nothing has changed.
+    ///
+    /// - Parameter router: What finds its routes; nil where those are the same as now.
     func prepare(
-        _ configuration: GatewayConfiguration, verifiers: [String: JWTVerifier]
+        _ configuration: GatewayConfiguration, router: Router?, verifiers: [String: JWTVerifier]
     ) throws(GatewayConfigurationError) {
         var states: [String: AuthenticatorState] = [:]
         for (name, verifier) in verifiers {
@@ -64,14 +70,22 @@ final class Worker {
             default: break
             }
         }
-        let next = try Snapshot(configuration, authenticators: compiled, worker: self, previous: snapshot)
+        let next = try SnapshotDraft(
+            configuration, router: router ?? snapshot.router, authenticators: compiled, worker: self, previous: snapshot
+        )
         discardPrepared()
-        prepared = (next, states)
+        draft = (next, states)
+    }
+
+    /// Compiles some more of its routes; true when there are no more.
+    func prepareRoutes(atMost count: Int) throws(GatewayConfigurationError) -> Bool {
+        try draft?.snapshot.compile(atMost: count) ?? true
     }
 
     /// Serves by what was prepared; requests in flight keep the routes that they started with.
     func takeOver() {
-        guard let (next, states) = prepared.take() else { return }
+        guard let (draft, states) = self.draft.take() else { return }
+        let next = Snapshot(draft)
         authenticators = states
         for (name, pool) in snapshot.pools where next.pools[name] !== pool { pool.retire() }
         snapshot = next
@@ -80,7 +94,7 @@ final class Worker {
 
     /// Goes on as before.
     func discardPrepared() {
-        guard let (next, _) = prepared.take() else { return }
+        guard let (next, _) = draft.take() else { return }
         for (name, pool) in next.pools where snapshot.pools[name] !== pool { pool.retire() }
     }
 
@@ -98,12 +112,21 @@ final class Worker {
         return counters
     }
 
+    /// The counters of an upstream, which outlive changes of the configuration too.
+    func counters(forUpstream name: String) -> UpstreamCounters {
+        if let counters = upstreamMetrics[name] { return counters }
+        let counters = UpstreamCounters()
+        upstreamMetrics[name] = counters
+        return counters
+    }
+
     /// The counters of this loop as they stand.
     func currentMetrics() -> GatewayMetrics {
         var metrics = counters
         metrics.openClientConnections = clients.count
         metrics.loopLag = Double(lag.nanoseconds) / 1e9
         metrics.routes = routeMetrics.mapValues(\.values)
+        metrics.upstreams = upstreamMetrics.mapValues(\.values)
         return metrics
     }
 
@@ -218,6 +241,7 @@ extension Worker: NIOScheduledCallbackHandler {
     func handleScheduledCallback(eventLoop: some EventLoop) {
         isTicking = false
         let now = MonotonicTime.now.nanoseconds
+        tickTime = now
         lag.ticked(due: tickDue, now: now)
         for timer in wheel.advance(to: now) { timer.fire() }
         tickLater()

@@ -26,6 +26,7 @@ public final class Gateway: Service {
         var certificates: CertificateTable?
         var waiters: [CheckedContinuation<Int, any Error>] = []
         var lastMetrics = GatewayMetrics()
+        var isDraining = false
     }
 
     private let state: Mutex<State>
@@ -85,12 +86,12 @@ public final class Gateway: Service {
     }
 
     private func serve(on group: MultiThreadedEventLoopGroup) async throws -> Bool {
-        let configuration = state.withLock { $0.configuration }
+        let configuration = try state.withLock { $0.configuration }.loadingTLS()
         let verifiers = try await makeVerifiers(configuration)
         let certificates = try configuration.tls.map { tls throws(GatewayConfigurationError) in
             try CertificateTable(tls)
         }
-        state.withLock { ($0.certificates, $0.verifiers) = (certificates, verifiers) }
+        state.withLock { ($0.configuration, $0.certificates, $0.verifiers) = (configuration, certificates, verifiers) }
         let listener = try Listener(configuration.listen, loops: loopCount)
         let shared = shared
         var loops: [NIOLoopBound<Worker>] = []
@@ -123,6 +124,7 @@ public final class Gateway: Service {
         names.apply(configuration)
         logger.info("gateway is listening", metadata: ["port": "\(listener.port)", "loops": "\(workers.all.count)"])
         let isGraceful = (try? await gracefulShutdown()) != nil
+        state.withLock { $0.isDraining = true }
         for channel in channels { try? await channel.close() }
         return await stop(workers, within: isGraceful ? configuration.timeouts.drain : .zero)
     }
@@ -179,7 +181,8 @@ public final class Gateway: Service {
 
     /// Changes to `configuration`: requests that arrive after it returns are served by it, those in flight end as they began.
     ///
-    /// Upstreams, limits and authenticators that did not change keep their connections, counts and verified tokens. Throws
+    /// Upstreams, limits and authenticators that did not change keep their connections, counts and verified tokens; the files of certificates and keys
+    /// are read anew, and connections made anew where they hold something else. Throws
     /// ``GatewayConfigurationError`` and changes nothing if the gateway could not run by it. The address cannot change.
     public func apply(_ configuration: GatewayConfiguration) async throws(GatewayConfigurationError) {
         try configuration.validate()
@@ -195,7 +198,7 @@ public final class Gateway: Service {
             throw GatewayConfigurationError("whether the gateway speaks TLS takes a restart to change")
         }
         let verifiers = try await makeVerifiers(configuration)
-        for upstream in configuration.upstreams { _ = try upstream.tls?.context(upstream: upstream.name) }
+        let configuration = try configuration.loadingTLS()
         let certificates = state.withLock { $0.certificates }
         let resolved = resolved(configuration)
         if case .running(let workers, _, let checks, let names) = phase {
@@ -234,12 +237,15 @@ public final class Gateway: Service {
         logger.info("a server's name has other addresses", metadata: ["name": "\(name)", "addresses": "\(addresses)"])
         do {
             let resolved = resolved(configuration)
-            try await workers.apply(resolved, verifiers: verifiers)
+            try await workers.apply(resolved, verifiers: verifiers, keepsRoutes: true)
             checks.apply(resolved)
         } catch {
             logger.error("the addresses could not be taken over", metadata: ["name": "\(name)", "error": "\(error)"])
         }
     }
+
+    /// Whether it takes no more connections: it was told to stop, or has stopped.
+    public var isDraining: Bool { state.withLock { $0.isDraining } }
 
     /// The counters of all loops, summed now; the last ones once the gateway has ended.
     public func metrics() async -> GatewayMetrics {

@@ -18,6 +18,39 @@ public struct GatewayMetrics: Sendable, Equatable {
         case upstream, circuitOpen, timeout
     }
 
+    /// The counters of one upstream.
+    public struct Upstream: Sendable, Equatable {
+        /// Answers by the time from their attempt's start to their head, in the buckets of ``Route/bounds`` (not cumulative).
+        public var latency = [UInt64](repeating: 0, count: Route.bounds.count + 1)
+        /// The sum of all these times, in seconds.
+        public var latencySum = 0.0
+        /// Bytes of requests and of answers, with their heads; of WebSockets too.
+        public var bytesSent: UInt64 = 0, bytesReceived: UInt64 = 0
+
+        /// Counters at zero.
+        public init() {}
+
+        mutating func add(_ other: Upstream) {
+            for index in latency.indices { latency[index] += other.latency[index] }
+            latencySum += other.latencySum
+            bytesSent += other.bytesSent
+            bytesReceived += other.bytesReceived
+        }
+    }
+
+    /// How many of an upstream's servers get requests, and why the others do not.
+    public struct Servers: Sendable, Equatable {
+        /// Those that get requests.
+        public var available = 0
+        /// Those that probes call unwell, and those that are left out because of their answers.
+        public var unwell = 0, ejected = 0
+        /// How often a server was left out because of its answers, in all.
+        public var ejections: UInt64 = 0
+
+        /// No servers.
+        public init() {}
+    }
+
     /// The counters of one route.
     public struct Route: Sendable, Equatable {
         /// Upper bounds of the latency buckets, in seconds; the last bucket has none.
@@ -55,6 +88,10 @@ public struct GatewayMetrics: Sendable, Equatable {
     public var refusedConnections: UInt64 = 0
     /// How late the latest event loop is, in seconds.
     public var loopLag = 0.0
+    /// What each upstream was asked and has answered.
+    public var upstreams: [String: Upstream] = [:]
+    /// How each upstream's servers are.
+    public var servers: [String: Servers] = [:]
     /// How often a circuit breaker opened, by upstream.
     public var breakerOpenings: [String: UInt64] = [:]
     /// Requests answered from the cache.
@@ -75,6 +112,7 @@ public struct GatewayMetrics: Sendable, Equatable {
 
     /// Takes what all loops share.
     mutating func take(_ shared: SharedState) {
+        servers = shared.servers
         breakerOpenings = shared.breakerOpenings
         refusedConnections = UInt64(max(0, shared.load.refusedConnections))
         let figures = shared.inFlight
@@ -92,6 +130,7 @@ public struct GatewayMetrics: Sendable, Equatable {
             sum.latencySum += route.latencySum
             routes[id] = sum
         }
+        for (name, upstream) in other.upstreams { upstreams[name, default: Upstream()].add(upstream) }
         rejected.merge(other.rejected, uniquingKeysWith: +)
         upstreamErrors.merge(other.upstreamErrors, uniquingKeysWith: +)
         retries.merge(other.retries, uniquingKeysWith: +)
@@ -111,15 +150,18 @@ public struct GatewayMetrics: Sendable, Equatable {
 
 /// One loop's counters of a route.
 final class RouteCounters {
-    private(set) var values = GatewayMetrics.Route()
+    private var requests = [UInt64](repeating: 0, count: 6)
+    private let latency = LatencyCounts()
+
+    var values: GatewayMetrics.Route {
+        var values = GatewayMetrics.Route()
+        (values.requests, values.latency, values.latencySum) = (requests, latency.buckets, latency.seconds)
+        return values
+    }
 
     /// Counts a request of `status` (0 if it broke off) that took `nanoseconds`.
     func count(status: Int, nanoseconds: Int64) {
-        values.requests[status == 0 ? 5 : min(max(status / 100, 1), 5) - 1] += 1
-        let seconds = Double(nanoseconds) / 1e9
-        values.latencySum += seconds
-        var bucket = 0
-        while bucket < GatewayMetrics.Route.bounds.count, seconds > GatewayMetrics.Route.bounds[bucket] { bucket += 1 }
-        values.latency[bucket] += 1
+        requests[status == 0 ? 5 : min(max(status / 100, 1), 5) - 1] += 1
+        latency.count(nanoseconds)
     }
 }

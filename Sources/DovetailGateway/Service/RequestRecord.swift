@@ -28,8 +28,14 @@ public struct RequestRecord: Sendable {
     public var isSampled: Bool
     /// The upstream's name; nil for a handler and for the gateway's own answers.
     public var upstream: String?
+    /// The server that was asked last, as host and port; nil where there was none.
+    public var server: String?
     /// Attempts that were made.
     public var attempts: Int
+    /// The host that it was for, as the client said it.
+    public var host: String
+    /// What the client says it is; nil if it does not.
+    public var userAgent: String?
     /// The client's address.
     public var clientAddress: String
     /// Who it was for, if that was established.
@@ -51,6 +57,13 @@ extension Exchange {
     private func makeRecord(_ end: MonotonicTime, _ brokeOff: Bool) -> RequestRecord {
         let traceText = trace.text
         let upstream = attempts > 0 ? pool?.upstream.name : nil
+        let servers = pool?.upstream.servers ?? []
+        let server = lastServer.flatMap { servers.indices.contains($0) ? servers[$0] : nil }.map {
+            "\($0.host.contains(":") ? "[\($0.host)]" : $0.host):\($0.port)"
+        }
+        let userAgent = headBytes.withUnsafeReadableBytes { bytes in
+            fields.first { bytes[$0.name].equalsIgnoringCase("user-agent") }.map { bytes[$0.value].text }
+        }
         var parent: String?
         if trace.parent != 0 {
             var continued = trace
@@ -63,7 +76,9 @@ extension Exchange {
             bytesSent: client.bytesWritten, brokeOff: brokeOff,
             start: started, end: end, traceID: String(traceText.dropFirst(3).prefix(32)),
             spanID: String(traceText.dropFirst(36).prefix(16)), parentSpanID: parent,
-            isSampled: trace.flags & 1 == 1, upstream: upstream, attempts: attempts, clientAddress: client.address,
+            isSampled: trace.flags & 1 == 1, upstream: upstream, server: server, attempts: attempts,
+            host: headBytes.withUnsafeReadableBytes { $0[head.host].text }, userAgent: userAgent,
+            clientAddress: client.address,
             principal: principal?.principal.subject, correlationID: correlationText)
     }
 }

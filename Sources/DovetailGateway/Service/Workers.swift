@@ -10,24 +10,33 @@ struct Workers: Sendable {
         self.shared = shared
     }
 
+    /// Routes that a loop compiles before it serves again.
+    private static let routesAtATime = 128
+
     /// Has every loop serve by a configuration whose servers are resolved; if one of them cannot, each goes on by the one that it has.
     ///
-    /// - Parameter confirm: What else can fail, when all loops are ready; nothing has changed if it does.
+    /// What finds the routes is made off the loops, one for each, so that they share no reference count; the loops compile the routes some at a time.
+    /// - Parameters:
+    ///   - keepsRoutes: Whether the routes are the same as now.
+    ///   - confirm: What else can fail, when all loops are ready; nothing has changed if it does.
     func apply(
-        _ configuration: GatewayConfiguration, verifiers: [String: JWTVerifier],
+        _ configuration: GatewayConfiguration, verifiers: [String: JWTVerifier], keepsRoutes: Bool = false,
         confirm: () throws(GatewayConfigurationError) -> Void = {}
     ) async throws(GatewayConfigurationError) {
         let before = shared.remembered
         do throws(GatewayConfigurationError) {
             for worker in all {
-                let result: Result<Void, GatewayConfigurationError>? = try? await worker.eventLoop.submit {
-                    do throws(GatewayConfigurationError) {
-                        return .success(try worker.value.prepare(configuration, verifiers: verifiers))
-                    } catch {
-                        return .failure(error)
-                    }
-                }.get()
-                try result?.get()
+                let router = keepsRoutes ? nil : await Workers.router(configuration.routes)
+                try await Workers.on(worker) { worker throws(GatewayConfigurationError) in
+                    try worker.prepare(configuration, router: router, verifiers: verifiers)
+                }
+                var isReady = false
+                while !isReady {
+                    isReady =
+                        try await Workers.on(worker) { worker throws(GatewayConfigurationError) in
+                            try worker.prepareRoutes(atMost: Workers.routesAtATime)
+                        } ?? true
+                }
             }
             try confirm()
         } catch {
@@ -36,6 +45,24 @@ struct Workers: Sendable {
             throw error
         }
         for worker in all { try? await worker.eventLoop.submit { worker.value.takeOver() }.get() }
+    }
+
+    @concurrent private static func router(_ routes: [Route]) async -> Router { Router(routes) }
+
+    /// Has a loop do something; nil of one that has ended.
+    @discardableResult
+    private static func on<Value: Sendable>(
+        _ worker: NIOLoopBound<Worker>,
+        _ body: @escaping @Sendable (Worker) throws(GatewayConfigurationError) -> Value
+    ) async throws(GatewayConfigurationError) -> Value? {
+        let result: Result<Value, GatewayConfigurationError>? = try? await worker.eventLoop.submit {
+            do throws(GatewayConfigurationError) {
+                return .success(try body(worker.value))
+            } catch {
+                return .failure(error)
+            }
+        }.get()
+        return try result?.get()
     }
 
     /// The counters of each loop as they stand; none of a loop that has ended.

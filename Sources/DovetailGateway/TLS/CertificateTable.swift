@@ -116,26 +116,3 @@ extension Certificate {
         } ?? []
     }
 }
-
-extension UpstreamTLS {
-    /// A context for connections to servers.
-    func context(upstream: String, for transport: Upstream.Transport = .http1) throws(GatewayConfigurationError)
-        -> NIOSSLContext
-    {
-        do {
-            var configuration = TLSConfiguration.makeClientConfiguration()
-            configuration.minimumTLSVersion = .tlsv12
-            configuration.applicationProtocols = [transport == .http2 ? "h2" : "http/1.1"]
-            if let authorities { configuration.trustRoots = .file(authorities) }
-            if let certificate {
-                configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificate.chain).map {
-                    .certificate($0)
-                }
-                configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: certificate.key, format: .pem))
-            }
-            return try NIOSSLContext(configuration: configuration)
-        } catch {
-            throw GatewayConfigurationError("upstream '\(upstream)': its TLS settings cannot be used: \(error)")
-        }
-    }
-}

@@ -22,6 +22,14 @@ public struct AccessRecord: Sendable, Hashable {
     public var duration: UInt64
     /// The route, as configured; nil if there was none for the path.
     public var route: String?
+    /// The host that the request was for.
+    public var host: String?
+    /// What the client says it is.
+    public var userAgent: String?
+    /// Where it was sent on to, and which server was asked last.
+    public var upstream: String?, server: String?
+    /// How often it was sent on; nil if it was not.
+    public var attempts: Int?
     /// Names the flow.
     public var correlationID: String?
     /// The trace.
@@ -72,6 +80,11 @@ public enum AccessLogFormat: String, Sendable, Hashable, CaseIterable {
             line.member("bytes", number: record.bytes)
             line.member("duration_ms", number: AccessLogFormat.milliseconds(record.duration))
             line.member("route", record.route)
+            line.member("host", record.host)
+            line.member("user_agent", record.userAgent)
+            line.member("upstream", record.upstream)
+            line.member("server", record.server)
+            if let attempts = record.attempts { line.member("attempts", number: attempts) }
             line.member("correlation_id", record.correlationID)
             line.member("trace_id", record.traceID?.description)
             return line.end()

@@ -16,6 +16,8 @@ public struct PlatformConfiguration: Sendable {
     public let upstreams: [String: Upstream]
     /// The policies that the file names, with what they extend.
     public let policies: [String: CallPolicy]
+    /// Those of them that say how many calls run at a time: of the others' the gateway does not count its requests.
+    let policiesWithBulkhead: Set<String>
     /// The policies of calls to modules that do not go under the policy `default`: module to policy.
     public let calls: [String: String]
     /// The operator's door.
@@ -46,9 +48,11 @@ extension PlatformConfiguration {
             "upstreams", .named("upstreams by name", PlatformConfiguration.Upstream.type),
             "Services outside of the platform, by name."
         ).byName()
-        policies = section.collection(
+        let read = section.collection(
             "policies", .named("policies by name") { _ in CallPolicy.configurationType }, "How calls are made, by name."
-        ).byName()
+        )
+        policies = read.map { (name: $0.name, value: $0.value.policy) }.byName()
+        policiesWithBulkhead = Set(read.filter(\.value.saysBulkhead).map(\.name))
         calls = section.collection(
             "calls", .named("modules with their policies") { _ in .name }, "The policies of calls to modules."
         ).byName()
@@ -148,9 +152,16 @@ extension PlatformConfiguration {
     /// The policy of calls to a module: the one in `calls`, else `default`, else one of defaults.
     public func policy(forModule module: String) -> CallPolicy { policy(named: calls[module]) }
 
-    /// The policy of calls to an upstream: its own, else `default`, else one of defaults.
-    public func policy(forUpstream upstream: String) -> CallPolicy {
-        policy(named: upstreams[upstream]?.policy)
+    /// The policy of calls to an upstream: its own, else `default`, else one of defaults. It has a bulkhead only where the file says one.
+    public func policy(forUpstream upstream: String) -> CallPolicy { gatewayPolicy(named: upstreams[upstream]?.policy) }
+
+    /// The policy of the gateway's requests to a module on another node: that of calls to it, with a bulkhead only where the file says one.
+    func gatewayPolicy(forModule module: String) -> CallPolicy { gatewayPolicy(named: calls[module]) }
+
+    private func gatewayPolicy(named name: String?) -> CallPolicy {
+        var policy = policy(named: name)
+        if !policiesWithBulkhead.contains(name ?? "default") { policy.bulkhead = nil }
+        return policy
     }
 
     private func policy(named name: String?) -> CallPolicy {

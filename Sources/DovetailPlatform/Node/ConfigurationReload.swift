@@ -5,6 +5,7 @@ import ServiceLifecycle
 import UnixSignals
 
 /// Takes over what the configuration file says of the gateway whenever it changes, or on SIGHUP: routes, upstreams, authenticators, certificates, limits.
+/// The files with certificates and keys that it names are looked at like the file itself, by their contents.
 ///
 /// Requests in flight end as they began. A file that is wrong changes nothing, and the log says what is wrong with it; so it does of a section that
 /// takes a restart.
@@ -13,38 +14,27 @@ struct ConfigurationReload: Service {
     let file: String
     let load: @Sendable () throws -> PlatformConfiguration
 
-    /// How often the file is looked at.
+    /// How often the files are looked at.
     private static let interval = Duration.seconds(1)
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
+            let watched = WatchedFiles(file: file, keys: node.configuration.filesOfKeys(in: node.folder))
             let (wakes, wake) = AsyncStream<String>.makeStream(bufferingPolicy: .bufferingNewest(1))
             await withTaskGroup(of: Void.self) { group in
                 group.addTask {
                     for await _ in await UnixSignalsSequence(trapping: .sighup) { wake.yield("SIGHUP") }
                 }
-                group.addTask { await watch { wake.yield("the file changed") } }
+                group.addTask { await watched.watch(every: ConfigurationReload.interval) { wake.yield($0) } }
                 var current = node.configuration
-                for await reason in wakes { current = await reload(current, because: reason) }
+                for await reason in wakes {
+                    current = await reload(current, because: reason)
+                    watched.look(at: current.filesOfKeys(in: node.folder))
+                }
                 group.cancelAll()
             }
         }
     }
-
-    private func watch(_ changed: () -> Void) async {
-        var known = contents
-        while (try? await Task.sleep(for: ConfigurationReload.interval)) != nil {
-            let now = contents
-            // Editors write in several steps: what is there twice in a row is whole.
-            guard let now, now != known, (try? await Task.sleep(for: .milliseconds(100))) != nil, contents == now else {
-                continue
-            }
-            known = now
-            changed()
-        }
-    }
-
-    private var contents: Data? { try? Data(contentsOf: URL(fileURLWithPath: file)) }
 
     /// The configuration that holds from now on.
     private func reload(_ current: PlatformConfiguration, because reason: String) async -> PlatformConfiguration {

@@ -73,7 +73,7 @@ struct GatewayAssembly {
                     let name = "module \(module)"
                     var upstream = DovetailGateway.Upstream(
                         name: name, servers: [.init(host: host, port: port)],
-                        under: configuration.policy(forModule: module))
+                        under: configuration.gatewayPolicy(forModule: module))
                     upstream.isFellow = true
                     upstreams[name] = upstream
                     destination = .http(name)
@@ -94,6 +94,7 @@ struct GatewayAssembly {
             headLimits: .init(bytes: limits.headerBytes, fields: limits.headerFields, target: limits.targetBytes),
             timeouts: .init(head: limits.headerTimeout, idle: limits.idleTimeout, drain: limits.drainTimeout),
             cors: gateway.cors?.compiled, nodeToken: configuration.security.nodeToken?.revealed)
+        compiled.timeouts.stream = limits.streamTimeout
         compiled.cacheBytes = limits.cache
         compiled.load = LoadLimits(
             maximumConnections: limits.connections, maximumInFlight: limits.inFlight, maximumLoopLag: limits.loopLag)

@@ -10,10 +10,13 @@ enum Health {
 }
 
 extension Node {
-    /// 200 when it is well; 503 with the reason when its log takes nothing in.
+    /// 200 when it is well; 503 with the reason when its log takes nothing in, or its gateway lets requests end and takes no more.
     func health(_ path: String) -> RawResponse {
         if path == Health.ready, let trouble = store.log.condition.trouble {
             return .problem(Problem("not-ready", status: 503)(trouble))
+        }
+        if path == Health.ready, gateway?.isDraining ?? false {
+            return .problem(Problem("not-ready", status: 503)("the gateway is draining: it takes no more connections"))
         }
         return RawResponse(
             status: .ok, headers: [.contentType: "application/json"], body: .bytes(Array(#"{"status":"up"}"#.utf8)))

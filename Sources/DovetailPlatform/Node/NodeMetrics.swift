@@ -186,6 +186,45 @@ extension Node {
 }
 
 extension GatewayMetrics {
+    /// What upstreams were asked and have answered, and how their servers are.
+    private var upstreamFamilies: [PrometheusFamily] {
+        let upstreams = upstreams.sorted { $0.key < $1.key }
+        let servers = servers.sorted { $0.key < $1.key }
+        func bytes(_ name: String, _ help: String, _ value: (Upstream) -> UInt64) -> PrometheusFamily {
+            PrometheusFamily(
+                name: name, help: help, kind: .counter,
+                samples: upstreams.map { .init(labels: [("upstream", $0.key)], value: Double(value($0.value))) })
+        }
+        return [
+            PrometheusFamily(
+                name: "dovetail_gateway_upstream_response_seconds",
+                help: "From an attempt's start to the head of its answer.", kind: .histogram,
+                samples: upstreams.flatMap { name, upstream in
+                    PrometheusFamily.samples(
+                        bounds: Route.bounds, buckets: upstream.latency, sum: upstream.latencySum,
+                        labels: [("upstream", name)])
+                }),
+            bytes("dovetail_gateway_upstream_sent_bytes_total", "Bytes of requests, heads and all.") { $0.bytesSent },
+            bytes("dovetail_gateway_upstream_received_bytes_total", "Bytes of answers, heads and all.") {
+                $0.bytesReceived
+            },
+            PrometheusFamily(
+                name: "dovetail_gateway_upstream_servers",
+                help: "Servers: available, unwell by their probes, or ejected because of their answers.", kind: .gauge,
+                samples: servers.flatMap { name, servers in
+                    [("available", servers.available), ("unwell", servers.unwell), ("ejected", servers.ejected)].map {
+                        .init(labels: [("upstream", name), ("state", $0.0)], value: Double($0.1))
+                    }
+                }),
+            PrometheusFamily(
+                name: "dovetail_gateway_upstream_ejections_total",
+                help: "How often a server was left out because of its answers.", kind: .counter,
+                samples: servers.map {
+                    .init(labels: [("upstream", $0.key)], value: Double($0.value.ejections))
+                }),
+        ]
+    }
+
     /// The counters as Prometheus families.
     fileprivate var families: [PrometheusFamily] {
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx", "broken"]
@@ -236,6 +275,7 @@ extension GatewayMetrics {
             byName("dovetail_gateway_retries_total", "Attempts after a request's first.", "upstream", retries),
             byName(
                 "dovetail_gateway_circuit_openings_total", "Circuit breakers that opened.", "upstream", breakerOpenings),
+        ] + upstreamFamilies + [
             byName("dovetail_gateway_mirrored_total", "Requests that were copied.", "upstream", mirrored),
             byName(
                 "dovetail_gateway_unmirrored_total", "Requests too large to be copied, or too many.", "upstream",

@@ -59,11 +59,17 @@ package final class Telemetry: Service {
             if record.isSampled, let span = FinishedSpan(record, start: start, duration: duration, node: node) {
                 spans.record(span)
             }
-            accessLog?.write(
-                AccessRecord(
-                    time: start, client: record.clientAddress, principal: record.principal, method: record.method,
-                    path: record.path, status: record.status, bytes: record.bytesSent, duration: duration,
-                    route: record.route, correlationID: record.correlationID, traceID: traceID))
+            guard let accessLog else { return }
+            var line = AccessRecord(
+                time: start, client: record.clientAddress, principal: record.principal, method: record.method,
+                path: record.path, status: record.status, bytes: record.bytesSent, duration: duration,
+                route: record.route, correlationID: record.correlationID, traceID: traceID)
+            line.host = record.host.isEmpty ? nil : record.host
+            line.userAgent = record.userAgent
+            if let upstream = record.upstream {
+                (line.upstream, line.server, line.attempts) = (upstream, record.server, record.attempts)
+            }
+            accessLog.write(line)
         }
     }
 }

@@ -12,12 +12,13 @@ extension PlatformConfiguration.Upstream {
         upstream.outlierEjection = .init(
             consecutiveFailures: outlierEjection.failures, time: outlierEjection.time,
             longestTime: outlierEjection.longest)
+        upstream.outlierEjection?.maximumShare = outlierEjection.share
         upstream.healthCheck = healthCheck.map { check in
             .init(
                 path: check.path, statuses: check.statuses, interval: check.interval, timeout: check.timeout,
                 healthyAfter: check.healthyAfter, unhealthyAfter: check.unhealthyAfter)
         }
-        upstream.maximumInFlight = maxInFlight?.compiled
+        if let maxInFlight { upstream.maximumInFlight = maxInFlight.compiled }
         upstream.adaptiveInFlight = adaptiveLimit?.compiled
         upstream.hedge = hedgeAfter.map { HedgePolicy(after: $0) }
         upstream.slowStart = slowStart
@@ -47,7 +48,7 @@ extension PlatformConfiguration.Upstream {
 }
 
 extension Upstream {
-    /// An upstream whose breaker and retries are those of a policy of calls.
+    /// An upstream whose breaker, retries, time for an attempt and bulkhead are those of a policy of calls.
     init(
         name: String, servers: [Server], loadBalancing: LoadBalancing = .leastRequest,
         connectTimeout: Duration = .seconds(1), poolSize: Int = 256, maximumWaiting: Int = 1024,
@@ -57,6 +58,12 @@ extension Upstream {
             name: name, servers: servers, loadBalancing: loadBalancing, connectTimeout: connectTimeout,
             poolSize: poolSize, maximumWaiting: maximumWaiting, idleTimeout: idleTimeout,
             circuitBreaker: policy.circuitBreaker,
-            retry: policy.retry.map { UpstreamRetry(policy: $0, budget: policy.retryBudget ?? RetryBudgetPolicy()) })
+            retry: policy.retry.map { UpstreamRetry(policy: $0, budget: policy.retryBudget) })
+        attemptTimeout = policy.attemptTimeout
+        maximumInFlight = policy.bulkhead.map {
+            InFlightPolicy(
+                maximum: $0.maximumConcurrentCalls, maximumWaiting: $0.maximumQueuedCalls,
+                longestWait: $0.maximumQueueWait)
+        }
     }
 }

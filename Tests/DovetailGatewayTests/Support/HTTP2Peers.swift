@@ -79,32 +79,38 @@ private final class HTTP2BackendHandler: ChannelInboundHandler {
 final class HTTP2Client: Sendable {
     let received = Recorded<HTTP2Frame.FramePayload>()
     let ended = Gate()
+    /// The last streams that the server's GOAWAYs have named.
+    let goAways: Recorded<Int>
     private let connection: any Channel
     private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
     private let stream: any Channel
 
     /// - Parameter reads: Whether it reads at once; a slow client waits for ``startReading()``.
     convenience init(port: Int, reads: Bool = true) async throws {
+        let goAways = Recorded<Int>()
         let (connection, multiplexer) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connect(host: "127.0.0.1", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let multiplexer = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
                         mode: .client, connectionConfiguration: .init(), streamConfiguration: .init()
                     ) { $0.close() }
+                    try channel.pipeline.syncOperations.addHandler(GoAwayRecorder(goAways))
                     return (channel, multiplexer)
                 }
             }
         // What a client may ask for is known once the server's settings are there.
         try await Task.sleep(for: .milliseconds(50))
-        try await self.init(connection, multiplexer, reads: reads)
+        try await self.init(connection, multiplexer, goAways, reads: reads)
     }
 
     /// Another stream of the same connection.
-    func sibling() async throws -> HTTP2Client { try await HTTP2Client(connection, multiplexer, reads: true) }
+    func sibling() async throws -> HTTP2Client { try await HTTP2Client(connection, multiplexer, goAways, reads: true) }
 
     private init(
-        _ connection: any Channel, _ multiplexer: NIOHTTP2Handler.StreamMultiplexer, reads: Bool
+        _ connection: any Channel, _ multiplexer: NIOHTTP2Handler.StreamMultiplexer, _ goAways: Recorded<Int>,
+        reads: Bool
     ) async throws {
+        self.goAways = goAways
         self.connection = connection
         self.multiplexer = multiplexer
         let (received, ended) = (received, ended)
@@ -124,6 +130,22 @@ final class HTTP2Client: Sendable {
     func send(_ payload: HTTP2Frame.FramePayload) async throws { try await stream.writeAndFlush(payload) }
 
     func close() async { try? await connection.close() }
+
+    /// Waits until the server has ended the connection.
+    func connectionEnds() async { try? await connection.closeFuture.get() }
+}
+
+private final class GoAwayRecorder: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+
+    private let goAways: Recorded<Int>
+
+    init(_ goAways: Recorded<Int>) { self.goAways = goAways }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if case .goAway(let last, _, _) = unwrapInboundIn(data).payload { goAways.append(Int(last)) }
+        context.fireChannelRead(data)
+    }
 }
 
 private final class FrameRecorder: ChannelInboundHandler {

@@ -343,7 +343,8 @@ final class RawClient: Sendable {
         }
     }
 
-    private func take(_ count: Int) -> [UInt8] {
+    /// Takes so many bytes of those that have arrived.
+    func take(_ count: Int) -> [UInt8] {
         buffer.withLockedValue { box in box.buffer.readBytes(length: count) ?? [] }
     }
 

@@ -122,6 +122,7 @@ struct ConfigurationChecks {
             let path = top.key("upstreams").key(upstream.name).key("policy")
             checkName(policy, isAmong: policies, what: "policy", at: path)
         }
+        checkPoliciesOfUpstreams()
         let known = modules?.map(\.name) ?? configuration.nodes.flatMap(\.modules)
         for module in names(at: top.key("calls")) {
             let path = top.key("calls").key(module)
@@ -131,6 +132,24 @@ struct ConfigurationChecks {
             if !known.contains(module) {
                 let suggestion = Spelling.nearest(to: module, among: known).map { "; did you mean '\($0)'?" } ?? ""
                 report("no module is named \(quoted(module))\(suggestion)", at: path)
+            }
+        }
+    }
+
+    /// What a policy says and the gateway cannot do for an upstream is said elsewhere.
+    private func checkPoliciesOfUpstreams() {
+        let instead = [
+            ("timeout", "say it as the 'timeout' of its routes"),
+            ("rateLimit", "say it as the 'rateLimit' of its routes"),
+        ]
+        let hasModules = configuration.nodes.contains { !$0.modules.isEmpty }
+        for upstream in configuration.upstreams.values.sorted(by: { $0.name < $1.name }) {
+            // What all go under by default is meant for calls between modules, where there are any.
+            guard let policy = upstream.policy ?? (hasModules ? nil : "default") else { continue }
+            for (key, advice) in instead {
+                report(
+                    "the upstream '\(upstream.name)' goes under this policy, and of an upstream '\(key)' has no effect; \(advice)",
+                    at: top.key("policies").key(policy).key(key))
             }
         }
     }

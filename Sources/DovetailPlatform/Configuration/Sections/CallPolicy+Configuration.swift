@@ -27,7 +27,10 @@ extension CallPolicy {
                 "How often may be called, over all callers of the process; without a limit unless given.") ?? nil
     }
 
-    static var configurationType: ConfigurationType<CallPolicy> { .section("a policy") { CallPolicy(reading: $0) } }
+    /// A policy, and whether it says a bulkhead of its own.
+    static var configurationType: ConfigurationType<(policy: CallPolicy, saysBulkhead: Bool)> {
+        .section("a policy") { (CallPolicy(reading: $0), $0.has("bulkhead")) }
+    }
 
     private static func retrying(
         reading section: SectionReader

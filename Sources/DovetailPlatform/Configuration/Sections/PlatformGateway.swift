@@ -86,6 +86,8 @@ extension PlatformConfiguration {
         public let loopLag: Duration?
         /// How long a connection may stay open without a request; 75 s by default.
         public let idleTimeout: Duration
+        /// How long a request, its answer or a WebSocket may go without a byte in either direction; 5 minutes by default; nil: for ever.
+        public let streamTimeout: Duration?
         /// How long a client may take to send a request's head; 10 s by default.
         public let headerTimeout: Duration
         /// How long requests in flight may take to finish when the gateway stops; 30 s by default.
@@ -184,6 +186,11 @@ extension PlatformConfiguration.Limits {
             "loopLag", .duration, "How late an event loop may be before it answers requests with 503.")
         idleTimeout = section.value(
             "idleTimeout", .duration, default: "75s", "How long a connection may stay open without a request.")
+        let forever: ConfigurationType<Duration?> = .none()
+        let duration: ConfigurationType<Duration> = .duration
+        streamTimeout = section.value(
+            "streamTimeout", forever.or(duration.map { .some($0) }), default: "5m",
+            "How long a request, its answer or a WebSocket may go without a byte in either direction; none: for ever.")
         headerTimeout = section.value(
             "headerTimeout", .duration, default: "10s", "How long a client may take to send a request's head.")
         drainTimeout = section.value(

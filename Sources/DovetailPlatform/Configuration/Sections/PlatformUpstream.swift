@@ -43,6 +43,8 @@ extension PlatformConfiguration {
             public let time: Duration
             /// How long at most; 5 minutes by default.
             public let longest: Duration
+            /// The largest share of the servers that are left out at a time, rounded up; half of them by default. The last one never is.
+            public let share: Double
         }
 
         /// Requests that find out whether servers are well.
@@ -210,6 +212,10 @@ extension PlatformConfiguration.Upstream.OutlierEjection {
             "Failures in a row that are too many: no answer, or a 500, 502, 503 or 504.")
         time = section.value("time", .duration, default: "10s", "How long a server is left out the first time.")
         longest = section.value("longest", .duration, default: "5m", "How long a server is left out at most.")
+        share = section.value(
+            "share", .ratio, default: "50%",
+            "The largest share of the servers that are left out at a time, rounded up; the last one never is.")
+        if share == 0 { section.report("at 0% no server would ever be left out", key: "share") }
         if longest < time { section.report("the longest time is shorter than the first", key: "longest") }
     }
 }
