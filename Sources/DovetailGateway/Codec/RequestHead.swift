@@ -21,12 +21,16 @@ struct RequestHead {
     var traceparent: ByteRange?
     var correlationID: ByteRange?
     private var targetHasAuthority = false
+    /// How many fields were taken out because of their names.
+    private(set) var droppedFields = 0
 
     /// Reads as far as the bytes go: true when `reader` has found the head's end and the head is whole and valid.
     ///
-    /// `bytes` begin with the head. They are changed in one case: an escaped path is brought into canonical form.
+    /// `bytes` begin with the head. They are changed in two cases: an escaped path is brought into canonical form, and fields whose names hold an
+    /// underscore are taken out, where `underscores` says so.
     mutating func read(
-        _ bytes: UnsafeMutableRawBufferPointer, with reader: inout HeadReader, limits: HeadLimits
+        _ bytes: UnsafeMutableRawBufferPointer, with reader: inout HeadReader, limits: HeadLimits,
+        underscores: UnderscoreNames? = nil
     ) throws(CodecError) -> Int? {
         var start: ByteRange?
         let length = try reader.read(UnsafeRawBufferPointer(bytes), limits: limits) { (_, line) throws(CodecError) in
@@ -34,6 +38,7 @@ struct RequestHead {
         }
         if let start { try readStartLine(bytes, start, limits) }
         guard let length else { return nil }
+        if let underscores { droppedFields = reader.drop(underscores, from: bytes, length: length) }
         try readFields(UnsafeRawBufferPointer(bytes), reader.fields)
         return length
     }

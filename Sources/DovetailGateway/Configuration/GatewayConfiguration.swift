@@ -49,6 +49,8 @@ public struct GatewayConfiguration: Sendable {
     public var trustedProxies: [AddressRange] = []
     /// Whether upstreams get `Forwarded` (RFC 7239) beside `X-Forwarded-*`.
     public var sendsForwarded = false
+    /// What becomes of clients' fields, and trailers, whose names hold an underscore.
+    public var underscores = UnderscoreNames.dropped
     /// What the gateway takes on in all.
     public var load = LoadLimits()
     /// How large a request's head may be.

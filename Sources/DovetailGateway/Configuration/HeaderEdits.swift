@@ -42,12 +42,12 @@ struct CompiledHeaderEdits {
     let lines: [UInt8]
 
     init(_ edits: HeaderEdits) {
-        names = (Array(edits.set.keys) + Array(edits.remove)).map { $0.utf8.map(lowercased) }
+        names = (Array(edits.set.keys) + Array(edits.remove)).map { $0.utf8.map(withDash) }
         lines = edits.set.sorted { $0.key < $1.key }.flatMap { Array("\($0.key): \($0.value)\r\n".utf8) }
     }
 
-    /// Whether a field goes.
+    /// Whether a field goes; one that differs by an underscore does too.
     func drops(_ name: UnsafeRawBufferPointer) -> Bool {
-        names.contains { name.equalsIgnoringCase($0) }
+        names.contains { name.isAlike($0) }
     }
 }

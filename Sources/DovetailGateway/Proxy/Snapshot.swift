@@ -10,6 +10,9 @@ final class Snapshot {
     /// How long a client may take with a head, and between two requests, in nanoseconds.
     let headTimeout: Int64
     let idleTimeout: Int64
+    /// How large a head may be, and which of its fields go.
+    let headLimits: HeadLimits
+    let underscores: UnderscoreNames
     let routes: [CompiledRoute]
     let pools: [String: UpstreamPool]
     /// Whether any route keeps answers.
@@ -26,6 +29,8 @@ final class Snapshot {
         router = Router([])
         routes = []
         pools = [:]
+        headLimits = configuration.headLimits
+        underscores = configuration.underscores
     }
 
     static var empty: Snapshot { Snapshot() }
@@ -63,6 +68,8 @@ final class Snapshot {
         load = configuration.load.concernsRequests ? configuration.load : nil
         self.pools = pools
         hasCache = configuration.routes.contains { $0.cache != nil }
+        headLimits = configuration.headLimits
+        underscores = configuration.underscores
         self.routes = routes
         router = Router(configuration.routes)
     }

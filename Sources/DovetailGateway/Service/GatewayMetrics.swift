@@ -55,6 +55,8 @@ public struct GatewayMetrics: Sendable, Equatable {
     public var refusedConnections: UInt64 = 0
     /// How late the latest event loop is, in seconds.
     public var loopLag = 0.0
+    /// Fields of clients' requests that were dropped because of an underscore in their names.
+    public var droppedFields: UInt64 = 0
     /// How often a circuit breaker opened, by upstream.
     public var breakerOpenings: [String: UInt64] = [:]
     /// Requests answered from the cache.
@@ -102,6 +104,7 @@ public struct GatewayMetrics: Sendable, Equatable {
         hedgesRefused.merge(other.hedgesRefused, uniquingKeysWith: +)
         loopLag = max(loopLag, other.loopLag)
         cacheHits += other.cacheHits
+        droppedFields += other.droppedFields
         timeouts += other.timeouts
         lateAnswers += other.lateAnswers
         handlerCallsInFlight += other.handlerCallsInFlight

@@ -100,6 +100,7 @@ struct GatewayAssembly {
         compiled.proxyProtocol = gateway.proxyProtocol.compactMap(AddressRange.init)
         compiled.trustedProxies = gateway.trustedProxies.compactMap(AddressRange.init)
         compiled.sendsForwarded = gateway.forwarded
+        compiled.underscores = gateway.underscoresInHeaders ? .forwarded : .dropped
         compiled.tls = gateway.tls.map { tls in
             var compiled = ListenerTLS(
                 certificates: tls.certificates.map { $0.compiled(in: folder) },
