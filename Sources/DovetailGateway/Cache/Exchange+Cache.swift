@@ -325,7 +325,8 @@ extension Exchange {
             var place = bytes[head.host].map(lowercased)
             place.append(0x20)
             place += bytes[head.path]
-            var rest = head.query.map { [0x3F] + bytes[$0] } ?? []
+            var rest = client.isSecure ? Array("https".utf8) : Array("http".utf8)
+            if let query = head.query { rest += [0x3F] + bytes[query] }
             if let route, route.hasConditions { rest += [0x20] + Array(route.id.utf8) }
             return ResponseCache.Key(place: place, rest: rest)
         }
