@@ -160,6 +160,29 @@ import Testing
         #expect(routes.map { $0.deprecation?.date } == [1_790_812_800, nil, nil])
     }
 
+    @Test func hostsAndNamesWithUnderscoresComeFromTheFile() throws {
+        let routes = "  - { path: /a, authentication: none, upstream: one }"
+        let standard = try compiled(file(routes: routes))
+        #expect(standard.underscores == .dropped)
+        #expect(standard.upstreams.allSatisfy { $0.hostHeader == .client })
+        let open = try compiled(
+            file(
+                gateway: "      underscoresInHeaders: true",
+                routes: "  - { path: /a, authentication: none, upstream: one, headers: { X_Beta: 1 } }"))
+        #expect(open.underscores == .forwarded)
+        for (text, header) in [
+            ("server", Upstream.HostHeader.server), ("API.internal", .fixed("api.internal")),
+            ("api.internal:8443", .fixed("api.internal:8443")),
+        ] {
+            let compiled = try compiled(file(routes: routes, upstream: "    hostHeader: \(text)"))
+            #expect(compiled.upstreams.first { $0.name == "one" }?.hostHeader == header)
+        }
+        for text in ["https://a.test", "a.test:99999", "''"] {
+            let found = issues(in: file(routes: routes, upstream: "    hostHeader: \(text)"))
+            #expect(found.contains { $0.contains("upstreams.one.hostHeader: expected client, server or a host name") }, "\(found)")
+        }
+    }
+
     @Test func versionsByPathBecomeRoutes() throws {
         let text = file(
             routes: """

@@ -118,6 +118,12 @@ public struct GatewayConfiguration: Sendable {
                 throw GatewayConfigurationError("upstream '\(upstream.name)' has no servers")
             }
             try upstream.validateTraffic()
+            if case .fixed(let host) = upstream.hostHeader,
+                host.isEmpty || !Array(host.utf8).withUnsafeBytes({ $0.isHost })
+            {
+                throw GatewayConfigurationError(
+                    "upstream '\(upstream.name)' sends the Host '\(host)', which is no name or address")
+            }
             guard upstream.poolSize > 0, upstream.maximumWaiting >= 0, upstream.connectTimeout > .zero else {
                 throw GatewayConfigurationError(
                     "upstream '\(upstream.name)' needs a pool and a connect timeout above zero")

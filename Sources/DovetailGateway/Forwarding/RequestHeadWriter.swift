@@ -15,7 +15,11 @@ extension Exchange {
                 output.writeRaw(bytes[query])
             }
             output.writeLiteral(" HTTP/1.1\r\nhost: ")
-            if head.host.isEmpty { output.writeString(serverName) } else { output.writeRaw(bytes[head.host]) }
+            if head.host.isEmpty || pool?.sendsOwnHost ?? false {
+                output.writeString(serverName)
+            } else {
+                output.writeRaw(bytes[head.host])
+            }
             output.writeLiteral("\r\n")
             writeFields(into: &output, bytes)
             if let forwarding = client.origin?.forwarding {

@@ -22,6 +22,8 @@ final class UpstreamPool {
     let upstream: Upstream
     unowned let worker: Worker
     let guards: UpstreamGuards
+    /// Whether servers are told another `Host` than the client's.
+    let sendsOwnHost: Bool
     private var servers: [Server]
     private var waiting: [(exchange: Exchange, ticket: Int)] = []
     private var waitingStart = 0
@@ -35,6 +37,7 @@ final class UpstreamPool {
         self.upstream = upstream
         self.worker = worker
         guards = worker.shared.guards(for: upstream)
+        sendsOwnHost = upstream.hostHeader != .client
         balancer = Balancer(upstream)
         tls = try upstream.tls.map { tls throws(GatewayConfigurationError) in
             try tls.context(upstream: upstream.name, for: upstream.protocol)
@@ -42,7 +45,7 @@ final class UpstreamPool {
         servers = upstream.servers.map { server in
             Server(
                 address: try? SocketAddress(ipAddress: server.host, port: server.port),
-                authority: server.authority)
+                authority: upstream.host(for: server))
         }
         sweep.onFire = { [unowned self] in closeIdle() }
         guard upstream.protocol == .http2 else { return }

@@ -85,6 +85,8 @@ extension PlatformConfiguration {
         public let servers: [Server]
         /// What is spoken to them; `http1` by default.
         public let `protocol`: Transport
+        /// Which `Host` servers are told; the client's by default.
+        public let hostHeader: DovetailGateway.Upstream.HostHeader
         /// How a server is chosen; `least-request` by default.
         public let loadBalancing: LoadBalancing
         /// What decides where a request goes under `consistent-hash`; the principal by default.
@@ -126,6 +128,9 @@ extension PlatformConfiguration.Upstream {
         `protocol` = section.value(
             "protocol", .keyword(example: .http2), default: "http1",
             "What is spoken to the servers; http2 in clear text is by prior knowledge, as gRPC wants it.")
+        hostHeader = section.value(
+            "hostHeader", .hostHeader, default: "client",
+            "Which Host the servers are told: client for the one that the client has sent, server for their own name, or a name.")
         loadBalancing = section.value(
             "loadBalancing", .keyword(example: .leastRequest), default: "least-request",
             "How a server is chosen for a request.")

@@ -142,6 +142,25 @@ extension ConfigurationType where Value == PlatformConfiguration.Upstream.HashKe
     }
 }
 
+extension ConfigurationType where Value == DovetailGateway.Upstream.HostHeader {
+    /// Which `Host` servers are told.
+    static var hostHeader: ConfigurationType {
+        text(
+            "client, server or a host name such as api.internal:8443", pattern: "^[A-Za-z0-9.-]+(:[0-9]+)?$",
+            example: .client
+        ) { text in
+            switch text {
+            case "client": return .client
+            case "server": return .server
+            default:
+                let whole = text.contains(":") ? text : text + ":80"
+                guard case .tcp? = ListenAddress(whole) else { return nil }
+                return .fixed(text.lowercased())
+            }
+        }
+    }
+}
+
 extension ConfigurationType where Value == ClosedRange<Int> {
     /// Statuses of answers: `200` or `200-399`.
     static var statuses: ConfigurationType {
