@@ -18,16 +18,20 @@ final class CompiledCORS {
     let allowsAnyOrigin: Bool
     private let origins: Set<[UInt8]>
 
-    /// A policy for a route that takes `methods`.
-    init(_ policy: CORSPolicy, methods routeMethods: MethodSet) {
+    /// A policy for a route that takes `methods`, and that asks for the fields `headers`: pages may send those, too.
+    init(_ policy: CORSPolicy, methods routeMethods: MethodSet, headers routeHeaders: [String] = []) {
         var methods = MethodSet()
         for method in Method.allCases where policy.allowMethods.contains(method.request) { methods.insert(method) }
         self.methods = policy.allowMethods.isEmpty ? routeMethods : methods
         allowsAnyOrigin = policy.allowOrigins.contains("*")
         origins = Set(policy.allowOrigins.map { Array($0.utf8) })
         var preflight = [("access-control-allow-methods", self.methods.description)]
-        if !policy.allowHeaders.isEmpty {
-            preflight.append(("access-control-allow-headers", policy.allowHeaders.joined(separator: ", ")))
+        var headers = policy.allowHeaders
+        for name in routeHeaders where !headers.contains(where: { $0.lowercased() == name.lowercased() }) {
+            headers.append(name)
+        }
+        if !headers.isEmpty {
+            preflight.append(("access-control-allow-headers", headers.joined(separator: ", ")))
         }
         preflight.append(("access-control-max-age", String(Int(policy.maxAge.components.seconds))))
         preflightFields = preflight
@@ -49,7 +53,7 @@ final class CompiledCORS {
 extension Exchange {
     /// Writes the cross-origin fields of an answer.
     func writeCORSFields(into output: inout ByteBuffer) {
-        guard let cors = route?.cors else { return }
+        guard let cors = route == nil ? snapshot.cors : route?.cors else { return }
         // Caches must not give one origin's answer to another.
         if !cors.allowsAnyOrigin { output.writeLiteral("vary: Origin\r\n") }
         guard let originGrant else { return }

@@ -116,7 +116,12 @@ final class CompiledRoute {
             }
             destination = .split(parts)
         }
-        cors = (route.cors ?? configuration.cors).map { CompiledCORS($0, methods: MethodSet(route)) }
+        let headers = route.conditions.compactMap { condition -> String? in
+            if case .header(let name) = condition.part { name } else { nil }
+        }
+        cors = (route.cors ?? configuration.cors).map {
+            CompiledCORS($0, methods: MethodSet(route), headers: headers)
+        }
         limit = route.rateLimit.map {
             CompiledLimit(
                 $0, limiter: worker.shared.limiter(for: route.id, limit: $0), route: route.id,

@@ -137,16 +137,16 @@ final class Exchange {
         case nil: route = client.origin?.route
         case .route(let index): route = snapshot.routes[index]
         case .methodNotAllowed(let allowed):
+            grantOrigin(by: snapshot.cors)
             let problem = Problem("method-not-allowed", status: 405, detail: "this path takes \(allowed.description)")
             return reject(.methodNotAllowed, problem, fields: [("allow", allowed.description)])
         case .notFound:
+            grantOrigin(by: snapshot.cors)
             return reject(.noRoute, Problem("no-route", status: 404, detail: "nothing is reachable at this path"))
         }
         guard let route else { return }
+        if head.origin != nil { grantOrigin(by: route.cors) }
         if let load = snapshot.load, client.origin?.purpose != .authentication, !admitToGateway(load, route) { return }
-        if let origin = head.origin, let cors = route.cors {
-            originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
-        }
         if case .length(let length) = head.framing, length > route.maximumBodyBytes { return rejectBody() }
         if let timeout = route.timeoutNanoseconds {
             var deadline = started.advanced(byNanoseconds: timeout)
@@ -172,22 +172,28 @@ final class Exchange {
         }
     }
 
-    private func match(_ method: Method) -> Router.Match {
+    /// Finds out what the request's origin may be told, by the policy of its route; where there is none, by the gateway's.
+    private func grantOrigin(by cors: CompiledCORS?) {
+        guard let cors, let origin = head.origin else { return }
+        originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
+    }
+
+    private func match(_ method: Method, isPreflight: Bool = false) -> Router.Match {
         headBytes.withUnsafeReadableBytes { bytes in
             snapshot.router.match(
                 method, host: bytes[head.host], bytes: bytes, path: head.path, query: head.query, fields: fields,
-                captures: &captures)
+                isPreflight: isPreflight, captures: &captures)
         }
     }
 
     /// Answers a preflight before any authentication, where the route it asks about has a policy.
     private func answerPreflight(origin: ByteRange, method: ByteRange) -> Bool {
         let wanted = headBytes.withUnsafeReadableBytes { Method($0[method]) }
-        guard let wanted, case .route(let index) = match(wanted), let cors = snapshot.routes[index].cors else {
-            return false
-        }
+        guard let wanted, case .route(let index) = match(wanted, isPreflight: true),
+            let cors = snapshot.routes[index].cors
+        else { return false }
         route = snapshot.routes[index]
-        originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
+        grantOrigin(by: cors)
         guard originGrant != nil, cors.methods.contains(wanted) else {
             reject(.forbidden, Problem("origin-not-allowed", status: 403, detail: "this origin may not do this"))
             return true

@@ -15,6 +15,8 @@ final class Snapshot {
     let underscores: UnderscoreNames
     let routes: [CompiledRoute]
     let pools: [String: UpstreamPool]
+    /// The policy of what no route takes.
+    let cors: CompiledCORS?
     /// Whether any route keeps answers.
     let hasCache: Bool
     /// What the gateway takes on in all, where that concerns requests.
@@ -22,15 +24,16 @@ final class Snapshot {
 
     private init() {
         hasCache = false
+        cors = nil
         load = nil
         configuration = GatewayConfiguration(listen: .init(port: 0), routes: [])
         headTimeout = configuration.timeouts.head.wholeNanoseconds
         idleTimeout = configuration.timeouts.idle.wholeNanoseconds
+        headLimits = configuration.headLimits
+        underscores = configuration.underscores
         router = Router([])
         routes = []
         pools = [:]
-        headLimits = configuration.headLimits
-        underscores = configuration.underscores
     }
 
     static var empty: Snapshot { Snapshot() }
@@ -65,11 +68,12 @@ final class Snapshot {
         self.configuration = configuration
         headTimeout = configuration.timeouts.head.wholeNanoseconds
         idleTimeout = configuration.timeouts.idle.wholeNanoseconds
-        load = configuration.load.concernsRequests ? configuration.load : nil
-        self.pools = pools
-        hasCache = configuration.routes.contains { $0.cache != nil }
         headLimits = configuration.headLimits
         underscores = configuration.underscores
+        load = configuration.load.concernsRequests ? configuration.load : nil
+        cors = configuration.cors.map { CompiledCORS($0, methods: .all) }
+        self.pools = pools
+        hasCache = configuration.routes.contains { $0.cache != nil }
         self.routes = routes
         router = Router(configuration.routes)
     }

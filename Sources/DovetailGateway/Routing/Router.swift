@@ -76,14 +76,15 @@ final class Router: Sendable {
         self.hosts = hosts.mapValues(FlatTrie.init)
     }
 
-    /// The route for `path`, a range of `bytes` in canonical form. On a match `captures` holds what its template left open.
+    /// The route for `path`, a range of `bytes` in canonical form; of a cross-origin preflight the one that the request it asks for may take. On a match `captures` holds what its template left open.
     func match(
         _ method: Method, host: UnsafeRawBufferPointer, bytes: UnsafeRawBufferPointer, path: ByteRange,
-        query: ByteRange? = nil, fields: [HeaderField] = [], captures: inout Captures
+        query: ByteRange? = nil, fields: [HeaderField] = [], isPreflight: Bool = false, captures: inout Captures
     ) -> Match {
         captures.clear()
         var search = Search(
-            bytes: bytes, end: Int(path.end), method: method, query: query, fields: fields, captures: captures)
+            bytes: bytes, end: Int(path.end), method: method, query: query, fields: fields, isPreflight: isPreflight,
+            captures: captures)
         if !hosts.isEmpty {
             let key = Router.hostKey(host)
             if let trie = hosts[key] {
@@ -116,6 +117,7 @@ final class Router: Sendable {
         let method: Method
         let query: ByteRange?
         let fields: [HeaderField]
+        let isPreflight: Bool
         var captures: Captures
         var prefix: Int32 = -1
         var prefixEnd = -1
@@ -199,7 +201,11 @@ final class Router: Sendable {
         }
         let conditions = conditions[Int(candidate)]
         return conditions.isEmpty
-            || conditions.allSatisfy({ $0.holds(in: search.bytes, query: search.query, fields: search.fields) })
+            || conditions.allSatisfy({ condition in
+                search.isPreflight
+                    ? condition.mayHold(in: search.bytes, query: search.query, fields: search.fields)
+                    : condition.holds(in: search.bytes, query: search.query, fields: search.fields)
+            })
     }
 }
 
