@@ -85,7 +85,7 @@ struct CrossOriginTests {
         let backend = try await server("nonsense\r\n\r\n")
         let slow = try await Backend { _ in [] }
         var limited = try everything("limited", methods: [.put])
-        limited.rateLimit = Route.Limit(RateLimit(1, per: .seconds(3600)), by: .address)
+        limited.rateLimits = [Route.Limit(RateLimit(1, per: .seconds(3600)), by: .address)]
         var late = Route(
             id: "late", path: try PathPattern("/late"), authentication: .none, timeout: .milliseconds(100),
             destination: .http("slow"))

@@ -102,6 +102,7 @@ public struct GatewayConfiguration: Sendable {
             }
             try validate(route)
         }
+        try validateSections()
         for policy in routes.compactMap(\.cors) + [cors].compactMap({ $0 })
         where policy.allowCredentials && policy.allowOrigins.contains("*") {
             throw GatewayConfigurationError("cors: credentials are not allowed together with the origin '*'")

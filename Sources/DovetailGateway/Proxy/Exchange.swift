@@ -41,6 +41,7 @@ final class Exchange {
     /// What another service has it pass on.
     var granted: GrantedFields?
     var limitReport: LimitReport?
+    var moreLimitReports: [LimitReport] = []
 
     var responder = Responder.none
     /// Over: the answer is out, or there is nobody to answer.
@@ -154,7 +155,7 @@ final class Exchange {
             self.deadline = deadline
             worker.schedule(client.deadlineTimer, at: deadline)
         }
-        guard admitAddress(), limitByAddress() else { return }
+        guard admitAddress(), limitBeforeAuthentication() else { return }
         identify()
     }
 
@@ -205,7 +206,7 @@ final class Exchange {
     /// The principal, if one is needed, is known: what is left is whether it may, how often, and the forwarding.
     func authenticated() {
         guard let route, !isOver else { return }
-        guard authorise(for: route), limitByPrincipal() else { return }
+        guard authorise(for: route), limitAfterAuthentication() else { return }
         proceed()
     }
 

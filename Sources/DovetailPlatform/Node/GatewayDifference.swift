@@ -78,7 +78,7 @@ struct GatewayDifference {
                     ("access", access), ("claims", "\(route.claims.sorted { $0.key < $1.key })"),
                     ("addresses", route.addresses.map { "\($0.allow) not \($0.deny)" } ?? "all"),
                     ("to", destination(route)), ("rewrite", "\(route.rewrite)"),
-                    ("rateLimit", route.rateLimit.map { "\($0.limit) by \($0.by)" } ?? "none"),
+                    ("rateLimit", route.rateLimits.map { "\($0.limit) by \($0.by)" }.joined(separator: ", ")),
                     ("timeout", route.timeout.map { "\($0)" } ?? "none"), ("maxBody", "\(route.maximumBodyBytes)"),
                     ("maxInFlight", route.maximumInFlight.map { "\($0.maximum)" } ?? "none"),
                     ("mirror", route.mirror.map { "\($0.upstream) \($0.share)" } ?? "none"),

@@ -157,21 +157,23 @@ extension ConfigurationType {
         }
     }
 
-    /// A list; with `orSingle`, one element may stand without brackets.
+    /// A list; with `orSingle`, one element may stand without brackets, with `orSection` one that is a mapping.
     static func list<Element>(
-        of element: ConfigurationType<Element>, atLeast minimum: Int = 0, orSingle: Bool = false
+        of element: ConfigurationType<Element>, atLeast minimum: Int = 0, orSingle: Bool = false,
+        orSection: Bool = false
     ) -> ConfigurationType where Value == [Element] {
         let expected = (minimum > 0 ? "a list of at least \(minimum), each " : "a list, each ") + element.expected
         func schema() -> SchemaValue {
             var schema: SchemaValue = ["type": "array", "items": element.schema]
             if minimum > 0 { schema = schema.with("minItems", .integer(minimum)) }
-            return orSingle ? ["anyOf": [schema, element.schema]] : schema
+            return orSingle || orSection ? ["anyOf": [schema, element.schema]] : schema
         }
         return ConfigurationType(expected: expected, schema: schema(), example: []) { node, place in
             if case .invalid = node.content { return nil }
             if case .scalar = node.content, orSingle, !node.isNothing {
                 return element.read(node, place).map { [$0] }
             }
+            if case .mapping = node.content, orSection { return element.read(node, place).map { [$0] } }
             guard case .list(let elements) = node.content, elements.count >= minimum else {
                 if node.isNothing && minimum == 0 { return [] }
                 let found = if case .list = node.content { "an empty list" } else { node.found }

@@ -113,8 +113,8 @@ extension PlatformConfiguration {
         public let scopes: [String]
         /// What claims of the caller have to say.
         public let claims: [String: String]
-        /// How often each caller may call; nil: without a limit.
-        public let rateLimit: RouteRateLimit?
+        /// How often the route may be used, and by each caller: all of them hold, over all routes that the section becomes. None: without a limit.
+        public let rateLimits: [RouteRateLimit]
         /// How long a caller waits at most; nil: what the contract says, or 15 s, and no limit for a stream.
         public let timeout: Timeout?
         /// How the path is changed for an upstream; nil: not at all.
@@ -218,9 +218,13 @@ extension PlatformConfiguration.Route {
         if isOpen, !claims.isEmpty {
             section.report("claims need a caller, and the route's authentication is none", key: "claims")
         }
-        rateLimit = section.optional(
-            "rateLimit", .section("a rate limit") { PlatformConfiguration.RouteRateLimit(isOpen: isOpen, reading: $0) },
-            "How often each caller may call.")
+        let limit = ConfigurationType.section("a rate limit") {
+            PlatformConfiguration.RouteRateLimit(isOpen: isOpen, reading: $0)
+        }
+        rateLimits =
+            section.optional(
+                "rateLimit", .list(of: limit, atLeast: 1, orSection: true),
+                "How often each caller may call, or all together; several limits hold all.") ?? []
         timeout = section.optional(
             "timeout", .timeout,
             "How long a caller waits at most; none for streams.")
@@ -288,7 +292,8 @@ extension PlatformConfiguration.RouteRateLimit {
     init(isOpen: Bool, reading section: SectionReader) {
         limit = RateLimit(reading: section)
         let key = section.optional(
-            "by", .rateLimitKey, "What tells callers apart; principal, or address without authentication, unless given."
+            "by", .rateLimitKey,
+            "What tells callers apart, or route for all together; principal, or address without authentication, unless given."
         )
         self.key = key ?? (isOpen ? .address : .principal)
         if isOpen, key == .principal {

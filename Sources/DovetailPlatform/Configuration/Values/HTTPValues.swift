@@ -107,12 +107,14 @@ extension ConfigurationType where Value == PlatformConfiguration.RouteRateLimit.
     /// What tells callers apart.
     static var rateLimitKey: ConfigurationType {
         text(
-            "principal, address or header:name", pattern: "^(principal|address|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$",
+            "principal, address, route or header:name",
+            pattern: "^(principal|address|route|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$",
             example: .address
         ) { text in
             switch text {
             case "principal": return .principal
             case "address": return .address
+            case "route": return .route
             default:
                 guard text.hasPrefix("header:") else { return nil }
                 let name = text.dropFirst(7)
