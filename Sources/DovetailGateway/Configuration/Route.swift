@@ -93,9 +93,9 @@ public struct Route: Sendable {
     public var allowsWebSocket = false
     /// What is kept of an upstream's answers; nil for nothing.
     public var cache: CachePolicy?
-    /// Changes to the request's fields, for an upstream.
+    /// Changes to the request's fields, for whoever answers it.
     public var requestHeaders: HeaderEdits?
-    /// Changes to the fields of an upstream's answer.
+    /// Changes to the fields of its answers, but for refusals of the gateway's own.
     public var responseHeaders: HeaderEdits?
     /// Who may use it.
     public var authentication: Authentication

@@ -126,6 +126,11 @@ extension Exchange {
         finish()
     }
 
+    /// The fields of an answer as the route changes them.
+    func edited(_ fields: [(String, String)]) -> [(String, String)] {
+        route?.responseHeaders?.applied(to: fields) ?? fields
+    }
+
     /// Begins an answer whose body comes in pieces.
     func beginAnswer(status: Int, reason: String, fields: [(String, String)]) {
         self.status = status

@@ -103,9 +103,9 @@ extension PlatformConfiguration {
         public let webSocket: Bool
         /// Which answers are kept at the gateway; nil: none.
         public let cache: Cache?
-        /// Changes to requests for an upstream.
+        /// Changes to requests, for whoever answers them.
         public let requestHeaders: HeaderEdits?
-        /// Changes to an upstream's answers.
+        /// Changes to answers, but for the gateway's own refusals.
         public let responseHeaders: HeaderEdits?
         /// Who may call. Always said in the file, never by default.
         public let authentication: Authentication
@@ -140,10 +140,12 @@ extension PlatformConfiguration {
         }
     }
 
-    /// How often each caller may call a route.
+    /// How often a route may be used, in all or by each caller.
     public struct RouteRateLimit: Sendable, Hashable {
         /// What tells one caller from another.
         public enum Key: Sendable, Hashable {
+            /// Nothing: it is the route's as a whole.
+            case route
             /// The authenticated principal.
             case principal
             /// The client's address.
@@ -203,10 +205,10 @@ extension PlatformConfiguration.Route {
             "addresses", .section("{ allow: …, deny: … }", Addresses.init), "From where the route may be used.")
         requestHeaders = section.optional(
             "requestHeaders", .section("{ set: …, remove: … }", HeaderEdits.init),
-            "Changes to requests for an upstream.")
+            "Changes to requests, for whoever answers them.")
         responseHeaders = section.optional(
             "responseHeaders", .section("{ set: …, remove: … }", HeaderEdits.init),
-            "Changes to an upstream's answers.")
+            "Changes to answers, but for the gateway's own refusals.")
         authentication = section.required(
             "authentication", .routeAuthentication, "The authenticator that callers must satisfy, or none.")
         scopes = section.collection(
