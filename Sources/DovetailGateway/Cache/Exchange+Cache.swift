@@ -190,7 +190,9 @@ extension Exchange {
         }
         let way = "\(fill.status); fwd-status=\(response.status)"
         cacheStatus = way
-        guard let storability, let declared = bodyBytes(response), declared <= fill.policy.maximumBodyBytes else {
+        guard let storability, !varies(storability, byWhoAsks: pool), let declared = bodyBytes(response),
+            declared <= fill.policy.maximumBodyBytes
+        else {
             releaseWaiters()
             return false
         }
@@ -202,6 +204,16 @@ extension Exchange {
             vary: storability.vary.map { .init(name: $0, value: said($0)) }, times: storability.times)
         cacheStatus = way + "; stored"
         return false
+    }
+
+    /// Whether an answer depends on fields in which the gateway tells who asks: what a client sends under these names says nothing of it.
+    private func varies(_ storability: Storability, byWhoAsks pool: UpstreamPool?) -> Bool {
+        guard granted != nil || pool?.principalHeaders != nil else { return false }
+        return storability.vary.contains { name in
+            name.withUnsafeBytes { name in
+                (granted?.replaces(name) ?? false) || (pool?.principalHeaders?.drops(name) ?? false)
+            }
+        }
     }
 
     /// A streamed answer of a handler is not kept.

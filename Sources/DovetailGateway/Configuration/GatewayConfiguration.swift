@@ -119,6 +119,9 @@ public struct GatewayConfiguration: Sendable {
                 throw GatewayConfigurationError("upstream '\(upstream.name)' has no servers")
             }
             try upstream.validateTraffic()
+            if let flaw = upstream.principalHeaders?.flaw {
+                throw GatewayConfigurationError("upstream '\(upstream.name)' \(flaw)")
+            }
             if case .fixed(let host) = upstream.hostHeader,
                 host.isEmpty || !Array(host.utf8).withUnsafeBytes({ $0.isHost })
             {

@@ -158,6 +158,8 @@ public struct Upstream: Sendable {
     public var slowStart: Duration?
     /// How often the names of servers are resolved anew; nil for when a connection is made.
     public var resolveInterval: Duration?
+    /// How its servers are told who calls; nil for not at all.
+    public var principalHeaders: PrincipalHeaders?
     /// Whether its servers are nodes of this platform: they alone are told the principal, and get the nodes' token.
     public var isFellow: Bool
 
@@ -197,13 +199,15 @@ public struct Upstream: Sendable {
 
     /// Whether `other` says the same but for which servers there are.
     func isSameButServers(as other: Upstream) -> Bool {
-        name == other.name && self.protocol == other.protocol && hostHeader == other.hostHeader && loadBalancing == other.loadBalancing
+        name == other.name && self.protocol == other.protocol && hostHeader == other.hostHeader
+            && loadBalancing == other.loadBalancing
             && tls == other.tls && outlierEjection == other.outlierEjection && healthCheck == other.healthCheck
             && connectTimeout == other.connectTimeout && poolSize == other.poolSize
             && maximumWaiting == other.maximumWaiting && idleTimeout == other.idleTimeout && retry == other.retry
             && isFellow == other.isFellow && maximumInFlight == other.maximumInFlight
             && adaptiveInFlight == other.adaptiveInFlight && hedge == other.hedge && slowStart == other.slowStart
-            && resolveInterval == other.resolveInterval && Upstream.isSame(circuitBreaker, other.circuitBreaker)
+            && resolveInterval == other.resolveInterval && principalHeaders == other.principalHeaders
+            && Upstream.isSame(circuitBreaker, other.circuitBreaker)
     }
 
     /// Compares what the gateway uses of two policies; a closure cannot be compared.

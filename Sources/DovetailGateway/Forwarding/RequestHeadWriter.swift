@@ -116,11 +116,13 @@ extension Exchange {
         let edits = route?.requestHeaders
         let isFilling = fill != nil
         let granted = granted
+        let told = pool?.principalHeaders
         for index in fields.indices {
             let field = fields[index]
             let forwards =
                 isForwarded(field.known) && !(head.nominatesFields && isNominated(field, bytes))
                 && !(edits?.drops(bytes[field.name]) ?? false) && !(granted?.replaces(bytes[field.name]) ?? false)
+                && !(told?.drops(bytes[field.name]) ?? false)
                 && !(isFilling && Exchange.isConditional(bytes[field.name]))
             if forwards {
                 if runStart < 0 { runStart = Int(field.name.start) }
@@ -133,6 +135,7 @@ extension Exchange {
         if runStart >= 0 { output.writeRaw(bytes[ByteRange(runStart, bytes.count - 2)]) }
         if let edits { output.writeBytes(edits.lines) }
         if let granted { output.writeBytes(granted.lines) }
+        if let told, let principal { output.writeBytes(told.lines(of: principal)) }
         if let stale = fill?.stale { writeConditions(of: stale, into: &output) }
     }
 

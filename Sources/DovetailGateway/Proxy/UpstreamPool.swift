@@ -24,6 +24,8 @@ final class UpstreamPool {
     let guards: UpstreamGuards
     /// Whether servers are told another `Host` than the client's.
     let sendsOwnHost: Bool
+    /// How servers are told who calls.
+    let principalHeaders: CompiledPrincipalHeaders?
     private var servers: [Server]
     private var waiting: [(exchange: Exchange, ticket: Int)] = []
     private var waitingStart = 0
@@ -37,6 +39,7 @@ final class UpstreamPool {
         self.upstream = upstream
         self.worker = worker
         guards = worker.shared.guards(for: upstream)
+        principalHeaders = upstream.principalHeaders.map(CompiledPrincipalHeaders.init)
         sendsOwnHost = upstream.hostHeader != .client
         balancer = Balancer(upstream)
         tls = try upstream.tls.map { tls throws(GatewayConfigurationError) in

@@ -10,6 +10,7 @@ extension PlatformConfiguration.Upstream {
             poolSize: connections, maximumWaiting: waiting, idleTimeout: idleTimeout, under: policy)
         upstream.protocol = self.protocol == .http2 ? .http2 : .http1
         upstream.hostHeader = hostHeader
+        upstream.principalHeaders = principalHeaders
         upstream.outlierEjection = .init(
             consecutiveFailures: outlierEjection.failures, time: outlierEjection.time,
             longestTime: outlierEjection.longest)
