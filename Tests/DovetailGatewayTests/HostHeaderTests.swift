@@ -56,7 +56,8 @@ struct HostHeaderTests {
     }
 
     @Test func thePortThatTheSchemeImpliesIsLeftOut() {
-        var upstream = Upstream(name: "u", servers: [.init(host: "api.internal", port: 443), .init(host: "::1", port: 80)])
+        var upstream = Upstream(
+            name: "u", servers: [.init(host: "api.internal", port: 443), .init(host: "::1", port: 80)])
         upstream.hostHeader = .server
         #expect(upstream.servers.map(upstream.host) == ["api.internal:443", "[::1]"])
         upstream.tls = UpstreamTLS()

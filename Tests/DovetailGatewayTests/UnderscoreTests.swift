@@ -93,14 +93,19 @@ struct UnderscoreTests {
         var random = SystemRandomNumberGenerator()
         for _ in 0..<500 {
             let fields = (0..<Int.random(in: 1...12, using: &random)).map { index in
-                (Bool.random(using: &random) ? "x-\(index)" : "x_\(index)", String(repeating: "v", count: index * 3 % 7))
+                (
+                    Bool.random(using: &random) ? "x-\(index)" : "x_\(index)",
+                    String(repeating: "v", count: index * 3 % 7)
+                )
             }
             let text = "GET /%61 HTTP/1.1\r\nhost: a\r\n" + fields.map { "\($0): \($1)\r\n" }.joined() + "\r\n"
             var bytes = Array(text.utf8)
             var (head, reader) = (RequestHead(), HeadReader())
             let read = try bytes.withUnsafeMutableBytes { bytes in
                 let length = try head.read(bytes, with: &reader, limits: HeadLimits(), underscores: .dropped)
-                return (length, reader.fields.map { (bytes[$0.name].text, bytes[$0.value].text) }, bytes[head.path].text)
+                return (
+                    length, reader.fields.map { (bytes[$0.name].text, bytes[$0.value].text) }, bytes[head.path].text
+                )
             }
             let kept = [("host", "a")] + fields.filter { !$0.0.contains("_") }
             #expect(read.0 == text.utf8.count)

@@ -1,6 +1,8 @@
 /// A request's head, read and validated in place; ranges point into the bytes it was read from.
 struct RequestHead {
     var method = Method.get
+    /// Where its name stands.
+    var methodName = ByteRange.empty
     /// Canonical.
     var path = ByteRange.empty
     /// Without the question mark.
@@ -57,11 +59,14 @@ struct RequestHead {
         guard targetEnd > space + 1, end - targetEnd == 9 else { throw .bad("the request line is malformed") }
         try readVersion(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[(targetEnd + 1)..<end]))
         guard targetEnd - space - 1 <= limits.target else { throw .targetTooLong }
-        let name = UnsafeRawBufferPointer(bytes)[ByteRange(start, space)]
-        guard let method = Method(name) else {
-            throw CodecError(status: 501, reason: "the method is not supported")
+        methodName = ByteRange(start, space)
+        let name = UnsafeRawBufferPointer(bytes)[methodName]
+        if let known = Method(name) {
+            method = known
+        } else {
+            guard Method.isForwarded(name) else { throw CodecError(status: 501, reason: "the method is not supported") }
+            method = .other
         }
-        self.method = method
         try readTarget(bytes, space + 1, targetEnd)
     }
 

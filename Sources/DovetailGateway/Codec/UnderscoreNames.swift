@@ -23,7 +23,9 @@ extension HeadReader {
     mutating func drop(
         _ names: UnderscoreNames, from bytes: UnsafeMutableRawBufferPointer, length: Int
     ) -> Int {
-        guard let base = bytes.baseAddress, let first = fields.first, memchr(base, 0x5F, length) != nil else { return 0 }
+        guard let base = bytes.baseAddress, let first = fields.first, memchr(base, 0x5F, length) != nil else {
+            return 0
+        }
         let head = UnsafeRawBufferPointer(bytes)
         guard fields.contains(where: { HeadReader.goes(head[$0.name], names) }) else { return 0 }
         // The empty line stays where it is; each line begins with its name and goes on to the next one's.

@@ -161,7 +161,7 @@ public struct GatewayConfiguration: Sendable {
         func refuse(_ reason: String) -> GatewayConfigurationError {
             GatewayConfigurationError("route '\(route.id)' \(reason)")
         }
-        for method in route.methods where !Method.allCases.contains(where: { $0.request == method }) {
+        for method in route.methods where !Array(method.rawValue.utf8).withUnsafeBytes({ Method.isForwarded($0) }) {
             throw refuse("takes the method \(method.rawValue), which is not supported")
         }
         try route.validateTraffic()

@@ -85,7 +85,8 @@ struct CompiledCondition: Sendable {
     /// Fields that a browser sends with no word in the preflight.
     private static let areBrowsers: Set<[UInt8]> = Set(
         [
-            "accept", "accept-charset", "accept-encoding", "accept-language", "content-language", "content-type", "cookie",
+            "accept", "accept-charset", "accept-encoding", "accept-language", "content-language", "content-type",
+            "cookie",
             "dnt", "host", "origin", "range", "referer", "user-agent", "via",
         ].map { Array($0.utf8) })
 

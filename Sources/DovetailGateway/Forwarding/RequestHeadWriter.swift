@@ -7,7 +7,7 @@ extension Exchange {
     func writeRequestHead(into output: inout ByteBuffer, serverName: String, now: MonotonicTime) {
         output.reserveCapacity(headBytes.readableBytes + 768)
         headBytes.withUnsafeReadableBytes { bytes in
-            output.writeLiteral(head.method.name)
+            output.writeRaw(bytes[head.methodName])
             output.writeInteger(UInt8(0x20))
             writePath(into: &output, bytes)
             if let query = head.query {

@@ -162,6 +162,12 @@ extension Exchange {
         worker.scratch.writeLiteral("\r\n")
     }
 
+    /// The request's method by its name.
+    var methodText: String {
+        guard head.method == .other else { return head.method.name.description }
+        return headBytes.withUnsafeReadableBytes { $0[head.methodName].text }
+    }
+
     var correlationText: String {
         switch correlation {
         case .given(let range): headBytes.withUnsafeReadableBytes { $0[range].text }

@@ -40,6 +40,7 @@ final class Exchange {
     var principal: VerifiedPrincipal?
     /// What another service has it pass on.
     var granted: GrantedFields?
+    /// What its route's limits have said so far.
     var limitReport: LimitReport?
     var moreLimitReports: [LimitReport] = []
 
@@ -133,7 +134,7 @@ final class Exchange {
         {
             return
         }
-        let match: Router.Match? = client.origin?.route == nil ? match(head.method) : nil
+        let match: Router.Match? = client.origin?.route == nil ? match(head.method, head.methodName) : nil
         switch match {
         case nil: route = client.origin?.route
         case .route(let index): route = snapshot.routes[index]
@@ -179,23 +180,27 @@ final class Exchange {
         originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
     }
 
-    private func match(_ method: Method, isPreflight: Bool = false) -> Router.Match {
+    private func match(_ method: Method, _ name: ByteRange, isPreflight: Bool = false) -> Router.Match {
         headBytes.withUnsafeReadableBytes { bytes in
             snapshot.router.match(
-                method, host: bytes[head.host], bytes: bytes, path: head.path, query: head.query, fields: fields,
+                method, named: name, host: bytes[head.host], bytes: bytes, path: head.path, query: head.query,
+                fields: fields,
                 isPreflight: isPreflight, captures: &captures)
         }
     }
 
     /// Answers a preflight before any authentication, where the route it asks about has a policy.
     private func answerPreflight(origin: ByteRange, method: ByteRange) -> Bool {
-        let wanted = headBytes.withUnsafeReadableBytes { Method($0[method]) }
-        guard let wanted, case .route(let index) = match(wanted, isPreflight: true),
+        let wanted = headBytes.withUnsafeReadableBytes { bytes in
+            Method(bytes[method]) ?? (Method.isForwarded(bytes[method]) ? .other : nil)
+        }
+        guard let wanted, case .route(let index) = match(wanted, method, isPreflight: true),
             let cors = snapshot.routes[index].cors
         else { return false }
         route = snapshot.routes[index]
         grantOrigin(by: cors)
-        guard originGrant != nil, cors.methods.contains(wanted) else {
+        let isAllowed = headBytes.withUnsafeReadableBytes { cors.allows(wanted, named: $0[method]) }
+        guard originGrant != nil, isAllowed else {
             reject(.forbidden, Problem("origin-not-allowed", status: 403, detail: "this origin may not do this"))
             return true
         }

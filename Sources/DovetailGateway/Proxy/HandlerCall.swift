@@ -202,7 +202,8 @@ extension Exchange {
                 deadline: deadline, principal: principal?.principal, idempotencyKey: idempotencyKey,
                 correlationID: correlationText, causationID: causationID, trace: serviceContext(headers), after: after)
             return RawRequest(
-                method: head.method == .head ? .get : head.method.request, path: String(buffer: path),
+                method: head.method == .head ? .get : head.method.request ?? .init(rawValue: methodText) ?? .post,
+                path: String(buffer: path),
                 query: head.query.map { bytes[$0].text }, headers: headers, body: body, context: context)
         }
     }

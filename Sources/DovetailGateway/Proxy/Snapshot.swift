@@ -71,7 +71,7 @@ final class Snapshot {
         headLimits = configuration.headLimits
         underscores = configuration.underscores
         load = configuration.load.concernsRequests ? configuration.load : nil
-        cors = configuration.cors.map { CompiledCORS($0, methods: .all) }
+        cors = configuration.cors.map { CompiledCORS($0, methods: []) }
         self.pools = pools
         hasCache = configuration.routes.contains { $0.cache != nil }
         self.routes = routes

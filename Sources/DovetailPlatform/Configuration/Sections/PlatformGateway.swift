@@ -118,7 +118,8 @@ extension PlatformConfiguration.Gateway {
             "forwarded", .flag, default: "false", "Whether upstreams get Forwarded (RFC 7239) beside X-Forwarded-*.")
         underscoresInHeaders = section.value(
             "underscoresInHeaders", .flag, default: "false",
-            "Whether header fields of clients whose names hold an underscore are let through; they are dropped unless given.")
+            "Whether header fields of clients whose names hold an underscore are let through; they are dropped unless given."
+        )
         let authenticators = section.collection(
             "authentication", .named("authenticators by name") { _ in .authenticator },
             "The ways to find out who calls, by name.")

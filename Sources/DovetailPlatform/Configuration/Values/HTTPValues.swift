@@ -15,10 +15,15 @@ enum HTTPToken {
 extension ConfigurationType where Value == String {
     /// A method that the gateway forwards.
     static var method: ConfigurationType {
-        let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-        let schema: SchemaValue = ["enum": .array(methods.map(SchemaValue.string))]
-        return scalar("one of \(methods.joined(separator: ", "))", schema: schema, example: "GET") {
-            methods.contains($0) ? $0 : nil
+        text(
+            "a method in capitals such as GET or PROPFIND, but for TRACE and CONNECT",
+            pattern: "^(?!(TRACE|CONNECT)$)[A-Z][A-Z0-9_-]{0,31}$", example: "GET"
+        ) { text in
+            let isName = text.utf8.allSatisfy {
+                (65...90).contains($0) || (48...57).contains($0) || $0 == 45 || $0 == 95
+            }
+            let begins = text.utf8.first.map { (65...90).contains($0) } ?? false
+            return isName && begins && text.utf8.count <= 32 && text != "TRACE" && text != "CONNECT" ? text : nil
         }
     }
 
@@ -156,7 +161,7 @@ extension ConfigurationType where Value == DovetailGateway.Upstream.HostHeader {
             case "server": return .server
             default:
                 let whole = text.contains(":") ? text : text + ":80"
-                guard case .tcp? = ListenAddress(whole) else { return nil }
+                guard let first = text.first, first != ":", case .tcp? = ListenAddress(whole) else { return nil }
                 return .fixed(text.lowercased())
             }
         }
