@@ -121,7 +121,7 @@ let everyKey = """
         outlierEjection: { failures: ⟨5|6⟩, time: ⟨10s|20s⟩, longest: ⟨5m|6m⟩ }
         healthCheck: { path: ⟨/a|/b⟩, statuses: ⟨200-299|200⟩, interval: ⟨1s|2s⟩, timeout: ⟨1s|2s⟩, healthyAfter: ⟨1|2⟩, unhealthyAfter: ⟨1|2⟩ }
         tls: { serverName: ⟨a.test|b.test⟩, authorities: ⟨a.pem|b.pem⟩, certificate: { chain: ⟨a.pem|b.pem⟩, key: ⟨a.key|b.key⟩ } }
-        policy: ⟨slow|quick⟩
+        policy: ⟨plain|bare⟩
         connectTimeout: ⟨1s|2s⟩
         connections: ⟨10|20⟩
         waiting: ⟨10|20⟩
@@ -146,6 +146,8 @@ let everyKey = """
         rateLimit: { rate: ⟨10/s|20/s⟩, burst: ⟨20|30⟩ }
       quick: { retry: ⟨none|{}⟩, circuitBreaker: ⟨none|{}⟩, bulkhead: ⟨none|{}⟩, rateLimit: ⟨none|{ rate: 1/s }⟩ }
       third: { retry: { budget: ⟨none|{}⟩ } }
+      plain: { retry: none }
+      bare: { circuitBreaker: none }
     calls: { orders: ⟨slow|quick⟩ }
     admin: { listen: ⟨127.0.0.1:9000|127.0.0.1:9001⟩, token: ⟨a-token-of-sixteen|b-token-of-sixteen⟩ }
     telemetry: { accessLog: ⟨json|common⟩, prometheus: { path: ⟨/metrics|/m⟩, listen: ⟨127.0.0.1:9100|127.0.0.1:9101⟩ }, tracing: { sample: ⟨10%|20%⟩ } }
@@ -330,7 +332,7 @@ let everyKey = """
             try lines(small("  trustedProxies: 10.0.0.0/8"), small("  trustedProxies: 10.1.0.0/16"))
                 == ["~ gateway (all routes at 127.0.0.1:8080): trustedProxies 10.0.0.0/8 → 10.1.0.0/16"])
         #expect(
-            try lines(small(), small() + "\npolicies: { default: { timeout: 3s } }").first?
+            try lines(small(), small() + "\npolicies: { default: { retry: none } }").first?
                 .hasPrefix("~ policy default (upstream one, calls to all other modules, /a, /b): ") == true)
     }
 

@@ -37,7 +37,7 @@ public struct PrincipalHeaders: Sendable, Hashable {
 }
 
 /// The fields as they are written for a request.
-struct CompiledPrincipalHeaders {
+final class CompiledPrincipalHeaders {
     private let settings: PrincipalHeaders
     private let names: [[UInt8]]
 

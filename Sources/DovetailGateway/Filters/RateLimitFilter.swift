@@ -146,7 +146,7 @@ extension Exchange {
     /// Whether a limit's decision lets the request go on; false if it was answered.
     func admit(_ decision: RateLimitDecision, by limit: CompiledLimit) -> Bool {
         let report = LimitReport(limit: limit, decision: decision)
-        if limitReport == nil { limitReport = report } else { moreLimitReports.append(report) }
+        if limitReport == nil { limitReport = report } else { moreLimitReports = (moreLimitReports ?? []) + [report] }
         guard !decision.allowed else { return true }
         var problem = Problem("rate-limited", status: 429, detail: "more requests than this route's limit allows")
         problem.retryAfter = decision.retryAfter
@@ -159,13 +159,13 @@ extension Exchange {
         guard let first = limitReport else { return }
         output.writeLiteral("ratelimit-policy: ")
         output.writeBytes(first.limit.policy)
-        for report in moreLimitReports {
+        for report in moreLimitReports ?? [] {
             output.writeLiteral(", ")
             output.writeBytes(report.limit.policy)
         }
         output.writeLiteral("\r\nratelimit: ")
         first.write(into: &output)
-        for report in moreLimitReports {
+        for report in moreLimitReports ?? [] {
             output.writeLiteral(", ")
             report.write(into: &output)
         }

@@ -42,7 +42,7 @@ final class Exchange {
     var granted: GrantedFields?
     /// What its route's limits have said so far.
     var limitReport: LimitReport?
-    var moreLimitReports: [LimitReport] = []
+    var moreLimitReports: [LimitReport]?
 
     var responder = Responder.none
     /// Over: the answer is out, or there is nobody to answer.

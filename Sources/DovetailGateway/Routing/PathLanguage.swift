@@ -4,6 +4,8 @@ package struct PathLanguage: Sendable {
     private static let mostStates = 100_000
 
     private let program: [PathExpression.Instruction]
+    /// What all of them begin with, as far as it is plain to see.
+    private let literal: [UInt8]
 
     /// The paths that `pattern` takes.
     package init(_ pattern: PathPattern) {
@@ -12,11 +14,27 @@ package struct PathLanguage: Sendable {
         } else {
             program = PathLanguage.program(pattern.description)
         }
+        literal = PathLanguage.literal(program)
     }
 
     /// Paths as a template writes them: `{…}` stands for a segment, or where `capturesSlashes` for several, and a last `**` for all below.
     package init(template: String, capturesSlashes: Bool = false) {
         program = PathLanguage.program(template, capturesSlashes: capturesSlashes)
+        literal = PathLanguage.literal(program)
+    }
+
+    private static func literal(_ program: [PathExpression.Instruction]) -> [UInt8] {
+        var literal: [UInt8] = []
+        for instruction in program {
+            switch instruction {
+            case .save: continue
+            case .byte(let set):
+                guard let byte = set.only else { return literal }
+                literal.append(byte)
+            case .jump, .either, .match: return literal
+            }
+        }
+        return literal
     }
 
     private static func program(_ text: String, capturesSlashes: Bool = false) -> [PathExpression.Instruction] {
@@ -61,6 +79,8 @@ package struct PathLanguage: Sendable {
 
     /// A short path that is of both, without dots and escapes; nil if there is none, or none was found in reasonable time.
     package func example(sharedWith other: PathLanguage) -> String? {
+        // Most have nothing in common, and are many.
+        guard zip(literal, other.literal).allSatisfy({ $0 == $1 }) else { return nil }
         let programs = [program, other.program, PathLanguage.canonical]
         var known: [[Int]: (from: [Int], byte: UInt8)?] = [:]
         var queue: [[Int]] = []

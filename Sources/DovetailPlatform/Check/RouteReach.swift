@@ -47,30 +47,35 @@ struct RouteReach {
     /// Routes without authentication that lead to what others reach with it: to a server of the same address, whatever its upstream is called, under a
     /// path that is the same there.
     private var opened: [CheckReport.Finding] {
-        let gateway = try? Gateway(configuration)
-        let guarded = configuration.routes.filter { $0.authentication != .none }
-        return configuration.routes.filter { $0.authentication == .none }.flatMap { route -> [CheckReport.Finding] in
-            guard let own = target(route) else { return [] }
-            return guarded.compactMap { other -> CheckReport.Finding? in
-                // The same path under a condition is guarded on purpose, and not otherwise.
-                guard other.path != route.path || other.host != route.host, let there = target(other),
-                    sharesMethods(route, other), !own.servers.isDisjoint(with: there.servers),
-                    let example = own.paths.example(sharedWith: there.paths)
-                else { return nil }
-                if own.isExact, route.rewrite == .none, route.conditions.isEmpty, other.conditions.isEmpty, let gateway,
-                    gateway.explain(
-                        method: method(route, other), path: example, host: route.host ?? other.host
-                    ).route == other.id
-                {
-                    // Such a path goes to the one that guards it; of another it cannot be known where an expression stands before it.
-                    return other.path.comesBefore(route.path) ? nil : untold(route, other)
-                }
-                guard own.isExact, there.isExact else { return untold(route, other) }
-                return .init(
-                    severity: .warning, place: place(route),
-                    message: "it is open to all, and leads to what '\(other.id)' guards: \(example) there")
-            }.prefix(1).map { $0 }
+        let finder = RouteFinder(configuration.routes)
+        let targets = configuration.routes.compactMap(target)
+        let guarded = targets.filter { $0.route.authentication != .none }
+        return targets.filter { $0.route.authentication == .none }.compactMap { own in
+            for there in guarded {
+                if let finding = opened(own, there, finder) { return finding }
+            }
+            return nil
         }
+    }
+
+    /// What is said of an open route beside a guarded one; nil if there is nothing to say.
+    private func opened(_ own: Target, _ there: Target, _ finder: RouteFinder) -> CheckReport.Finding? {
+        let (route, other) = (own.route, there.route)
+        // The same path under a condition is guarded on purpose, and not otherwise.
+        guard let example = own.paths.example(sharedWith: there.paths),
+            other.path != route.path || other.host != route.host, sharesMethods(route, other),
+            !own.servers.isDisjoint(with: there.servers)
+        else { return nil }
+        if own.isExact, route.rewrite == .none, route.conditions.isEmpty, other.conditions.isEmpty,
+            finder.route(method: method(route, other), path: example, host: route.host ?? other.host) == other.id
+        {
+            // Such a path goes to the one that guards it; of another it cannot be known where an expression stands before it.
+            return other.path.comesBefore(route.path) ? nil : untold(route, other)
+        }
+        guard own.isExact, there.isExact else { return untold(route, other) }
+        return .init(
+            severity: .warning, place: place(route),
+            message: "it is open to all, and leads to what '\(other.id)' guards: \(example) there")
     }
 
     private func untold(_ route: Route, _ other: Route) -> CheckReport.Finding {
@@ -89,8 +94,17 @@ struct RouteReach {
         return both.map(\.rawValue).sorted().first ?? "GET"
     }
 
-    /// Where a route leads: the servers, and the paths there; not exact where what an expression captures is written into them.
-    private func target(_ route: Route) -> (servers: Set<String>, paths: PathLanguage, isExact: Bool)? {
+    /// Where a route leads.
+    private struct Target {
+        let route: Route
+        let servers: Set<String>
+        /// The paths there.
+        let paths: PathLanguage
+        /// Whether there are no others, as there may be where what an expression captures is written into them.
+        let isExact: Bool
+    }
+
+    private func target(_ route: Route) -> Target? {
         let upstreams: [String]
         switch route.destination {
         case .http(let name): upstreams = [name]
@@ -108,7 +122,9 @@ struct RouteReach {
             paths = PathLanguage(template: rest.isEmpty ? "/" : rest)
         }
         let isExact = !isExpression || route.rewrite == .none
-        return (Set(servers.map { "\($0.host.lowercased()):\($0.port)" }), paths, isExact)
+        return Target(
+            route: route, servers: Set(servers.map { "\($0.host.lowercased()):\($0.port)" }), paths: paths,
+            isExact: isExact)
     }
 
     /// Parts of aggregates that no route answers.
