@@ -162,7 +162,7 @@ let package = Package(
         // Testing
         library(
             "DovetailTesting",
-            events + ["DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailMemory"]),
+            modules + ["DovetailPrivacy", "DovetailMemory"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(
             name: "fuzz-inputs",
@@ -193,8 +193,8 @@ let package = Package(
         tests(
             "DovetailPrivacyTests",
             events + [
-                "DovetailCQRS", "DovetailPrivacy", "DovetailResilience", "DovetailSagas", "DovetailMemory",
-                "DovetailSQLite", "DovetailTesting", "TestSupport",
+                "DovetailCQRS", "DovetailModules", "DovetailPrivacy", "DovetailResilience", "DovetailSagas",
+                "DovetailMemory", "DovetailSQLite", "DovetailTesting", "TestSupport",
             ]),
         tests("DovetailModulesTests", modules + ["DovetailMemory", "DovetailPrivacy"]),
         tests("DovetailHTTPTests", contracts + ["DovetailHTTP"]),
@@ -224,7 +224,10 @@ let package = Package(
                 "DovetailCQRS", "DovetailTesting", "DovetailSQLite", "DovetailMemory", "DovetailPrivacy",
                 "SQLiteBinding",
             ]),
-        tests("IntegrationTests", umbrella + ["SQLiteBinding", "DovetailTesting", "crash-subject", "Patterns"]),
+        tests("ShopTests", umbrella + ["Shop", "DovetailTesting"]),
+        tests(
+            "IntegrationTests",
+            umbrella + ["DovetailSQLite", "SQLiteBinding", "DovetailTesting", "crash-subject", "Patterns"]),
         // Benchmarks: each a product that pulls in no more than it measures
         .target(
             name: "BenchmarkSupport", dependencies: ["DovetailCore", "DovetailEvents"], path: "Benchmarks/support",

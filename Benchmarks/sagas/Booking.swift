@@ -64,10 +64,24 @@ struct Node {
     let store: SQLiteStore
     let saga: Saga<Booking>
 
-    init(_ folder: String, locks: Booking.Locks = .none) async throws {
-        saga = Booking.saga(locks)
+    init(_ folder: String, _ saga: Saga<Booking> = Booking.saga(.none)) async throws {
+        self.saga = saga
         store = try SQLiteStore.open(folder + "/log.db", options: .init(durability: .disk))
         try await SagaJournal(log: store.log).prepare()
+    }
+
+    /// Asks for so many sagas.
+    func fill(_ sagas: Int) async throws {
+        for first in stride(from: 0, to: sagas, by: 500) {
+            _ = try await store.log.publish((first..<min(first + 500, sagas)).map { try Booking.draft($0) })
+        }
+    }
+
+    /// Runs the saga until the log has so many events.
+    func runs(until end: Int64) async throws {
+        try await running {
+            while store.log.head < end { _ = try await store.log.waitForHead(beyond: store.log.head) }
+        }
     }
 
     /// Runs the saga as long as `body` does.

@@ -17,7 +17,7 @@ struct Starting {
     }
 
     func run() async throws -> Measurement {
-        let node = try await Node(options.folder, locks: locks)
+        let node = try await Node(options.folder, Booking.saga(locks))
         let log = node.store.log
         let ends = Ends()
         let measurement = try await node.running {
@@ -74,25 +74,15 @@ struct Backlog {
 
     func run() async throws -> Measurement {
         let node = try await Node(options.folder)
-        try await fill(node, options.sagas)
+        try await node.fill(options.sagas)
         // Each has three events: what asks for it, its start, its end.
         let end = Int64(options.sagas) * 3
         let measurement = try await Measurement.of {
-            try await node.running {
-                while node.store.log.head < end {
-                    _ = try await node.store.log.waitForHead(beyond: node.store.log.head)
-                }
-            }
+            try await node.runs(until: end)
             return (options.sagas, [])
         }
         await node.store.close()
         return measurement
-    }
-}
-
-private func fill(_ node: Node, _ sagas: Int) async throws {
-    for first in stride(from: 0, to: sagas, by: 500) {
-        _ = try await node.store.log.publish((first..<min(first + 500, sagas)).map { try Booking.draft($0) })
     }
 }
 

@@ -10,6 +10,10 @@ struct SagasBench {
             case "saga-locks": return try await Starting(options, locks: .shared(8)).run()
             case "saga-locks-own": return try await Starting(options, locks: .own).run()
             case "saga-3-steps-backlog": return try await Backlog(options).run()
+            case "saga-resume-begin":
+                try await Resuming(options: options).begin()
+                return nil
+            case "saga-resume": return try await Resuming(options: options).resume()
             default: throw UsageError.unknownCase(options.name)
             }
         }

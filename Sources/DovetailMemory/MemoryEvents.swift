@@ -34,6 +34,7 @@ final class MemoryEvents {
     }
 
     private let identity: (log: UniqueID, epoch: Int)
+    private let clock: @Sendable () -> Date
     /// By number; nil where an event was reclaimed.
     private var events: [StoredEvent?] = []
     private var streams: [String: Stream] = [:]
@@ -45,8 +46,9 @@ final class MemoryEvents {
     /// Streams that were deleted for good and of which something is left.
     private var leaving: Set<String> = []
 
-    init(_ identity: (log: UniqueID, epoch: Int)) {
+    init(_ identity: (log: UniqueID, epoch: Int), clock: @escaping @Sendable () -> Date) {
         self.identity = identity
+        self.clock = clock
     }
 
     var head: Int64 { Int64(events.count) }
@@ -60,7 +62,7 @@ final class MemoryEvents {
         }
         var versions: [String: Int64] = [:]
         var ends: [String: Ended] = [:]
-        let time = max(Date(), lastTime)
+        let time = max(clock(), lastTime)
         for append in appends {
             guard let name = append.stream else { continue }
             let version = versions[name] ?? version(of: name)
@@ -148,6 +150,12 @@ final class MemoryEvents {
         guard let stream = streams[name] else { return [] }
         let skipped = min(max(0, version - stream.truncated), Int64(stream.indices.count))
         return stream.indices.dropFirst(Int(skipped)).prefix(max(0, limit)).compactMap { events[$0] }
+    }
+
+    func stream(_ name: String, before version: Int64, limit: Int) -> [StoredEvent] {
+        guard let stream = streams[name], version > stream.truncated else { return [] }
+        let count = min(version - stream.truncated - 1, Int64(stream.indices.count))
+        return stream.indices.prefix(Int(count)).suffix(max(0, limit)).reversed().compactMap { events[$0] }
     }
 
     func status(ofStream name: String) -> StreamStatus? {

@@ -9,9 +9,12 @@ final class MemoryLog: EventLog {
         let tables: MemoryTables
         let events: MemoryEvents
 
-        init(_ identity: (log: UniqueID, epoch: Int), beforeCommit: @escaping @Sendable () throws -> Void) throws {
+        init(
+            _ identity: (log: UniqueID, epoch: Int), clock: @escaping @Sendable () -> Date,
+            beforeCommit: @escaping @Sendable () throws -> Void
+        ) throws {
             tables = try MemoryTables(beforeCommit: beforeCommit)
-            events = MemoryEvents(identity)
+            events = MemoryEvents(identity, clock: clock)
         }
     }
 
@@ -22,10 +25,10 @@ final class MemoryLog: EventLog {
     private let cell = ConditionCell()
     private let beforeCommit: @Sendable () throws -> Void
 
-    /// An empty log; `beforeCommit` keeps what a commit rests on.
-    init(beforeCommit: @escaping @Sendable () throws -> Void) throws {
+    /// An empty log; events get the time of `clock`, and `beforeCommit` keeps what a commit rests on.
+    init(clock: @escaping @Sendable () -> Date, beforeCommit: @escaping @Sendable () throws -> Void) throws {
         self.beforeCommit = beforeCommit
-        state = Mutex(try State(identity, beforeCommit: beforeCommit))
+        state = Mutex(try State(identity, clock: clock, beforeCommit: beforeCommit))
     }
 
     var condition: LogCondition { cell.condition }
@@ -58,6 +61,10 @@ final class MemoryLog: EventLog {
 
     func stream(_ name: String, after version: Int64, limit: Int) async throws -> [StoredEvent] {
         state.withLock { $0.events.stream(name, after: version, limit: limit) }
+    }
+
+    func stream(_ name: String, before version: Int64, limit: Int) async throws -> [StoredEvent] {
+        state.withLock { $0.events.stream(name, before: version, limit: limit) }
     }
 
     func event(id: UniqueID) async throws -> StoredEvent? {

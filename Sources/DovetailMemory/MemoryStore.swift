@@ -1,6 +1,7 @@
 import DovetailCore
 import DovetailEvents
 import DovetailPrivacy
+import Foundation
 import SQLiteBinding
 import Synchronization
 
@@ -15,10 +16,13 @@ public final class MemoryStore: Sendable {
     private let opened = Mutex<[String: MemoryDatabase]>([:])
 
     /// An empty store.
-    public init() throws {
+    public convenience init() throws { try self.init(clock: { Date() }) }
+
+    /// An empty store that takes the time that events get from `clock`.
+    package init(clock: @escaping @Sendable () -> Date) throws {
         let keys = try KeyRing(MemoryKeyStore())
         self.keys = keys
-        log = try MemoryLog { try keys.flush() }
+        log = try MemoryLog(clock: clock) { try keys.flush() }
     }
 
     /// The read models of a module: a database of their own; the same one at every call.

@@ -139,6 +139,44 @@ import Testing
         await store.close()
     }
 
+    /// What a full disk is to a read model: it waits, says so, and goes on when there is space; its program and the others do not end.
+    @Test(.timeLimit(.minutes(1)))
+    func aReaderWhoseDatabaseFindsTheDiskFullWaits() async throws {
+        defer { DiskWatch.fail(nil) }
+        let store = try open()
+        func reader(_ module: String) throws -> EffectivelyOnceReader {
+            let views = try store.views(module: module)
+            return EffectivelyOnceReader(module, from: store.log, into: views, types: ["a"]) { event, transaction in
+                try transaction.execute("CREATE TABLE IF NOT EXISTS seen (n BIGINT NOT NULL)")
+                try transaction.execute("INSERT INTO seen VALUES (\(event.position.number))")
+            }
+        }
+        let (full, other) = (try reader("full"), try reader("other"))
+        try await full.prepare()
+        try await other.prepare()
+        DiskWatch.fail(.full, on: "full.db-wal")
+        let running = Task {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await full.run() }
+                group.addTask { try await other.run() }
+                try await group.waitForAll()
+            }
+        }
+        for number in 0..<300 { #expect(try await publish(number, to: store.log) == .acknowledged) }
+        try await other.wait(for: 300, until: .now + .seconds(20))
+        while full.status.blocked?.attempts ?? 0 < 2 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(full.status.blocked?.error.contains("the disk is full") == true)
+        #expect(full.status.scanned == 0)
+        DiskWatch.fail(nil)
+        try await full.wait(for: 300, until: .now + .seconds(20))
+        #expect(full.status.blocked == nil)
+        let views = try store.views(module: "full")
+        #expect(try await views.snapshot { try $0.row(Int.self, "SELECT count(*) FROM seen") } == 300)
+        running.cancel()
+        try await running.value
+        await store.close()
+    }
+
     @Test func syncsAreTimed() async throws {
         let before = SyncTimes.now
         let store = try open()

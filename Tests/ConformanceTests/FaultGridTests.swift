@@ -275,6 +275,10 @@ import Testing
             try await log.stream(name, after: version, limit: limit)
         }
 
+        func stream(_ name: String, before version: Int64, limit: Int) async throws -> [StoredEvent] {
+            try await log.stream(name, before: version, limit: limit)
+        }
+
         func event(id: UniqueID) async throws -> StoredEvent? { try await log.event(id: id) }
         func truncatedEvent(id: UniqueID) async throws -> TruncatedEvent? { try await log.truncatedEvent(id: id) }
 

@@ -102,7 +102,8 @@ import Testing
         await store.close()
         try patch("UPDATE dovetail_log SET data = x'010203FF' WHERE position = 2")
         let again = try SQLiteStore.open(path, options: light)
-        await #expect(throws: LogError.self) { try await again.log.events(after: 0, types: nil, limit: 10) }
+        #expect(try await again.log.events(after: 0, types: nil, limit: 10).scanned == 1, "a page ends before it")
+        await #expect(throws: LogError.self) { try await again.log.events(after: 1, types: nil, limit: 10) }
         #expect(try await again.log.events(after: 2, types: nil, limit: 10).events.count == 1)
         await again.close()
     }

@@ -22,6 +22,9 @@ struct CrashSubject {
         if let fault { DiskWatch.fail(fault, on: arguments[3], after: Int(arguments[4]) ?? 0) }
 
         if arguments.count > 6, arguments[6] == "sagas" { return try await Sagas.main(folder, isLast: fault == nil) }
+        if arguments.count > 6, arguments[6] == "commands" {
+            return try await Commands.main(folder, isLast: fault == nil)
+        }
         let durability = Durability(rawValue: arguments[5]) ?? .disk
         let store = try SQLiteStore.open(
             folder + "/log.db", options: .init(durability: durability, checkpointPages: 40, ballastBytes: 4096))

@@ -1,5 +1,6 @@
 import DovetailCQRS
 import DovetailContracts
+import DovetailEvents
 
 /// An account that cannot be overdrawn: what the tests decide on.
 struct Account: Wire, Equatable {
@@ -27,8 +28,17 @@ struct Account: Wire, Equatable {
 
 extension CommandExecutor {
     @discardableResult
-    func move(_ amount: Int, _ id: String = "a", key: CommandKey? = nil) async throws -> CommandOutcome {
-        try await execute(Account.aggregate, id, key: key, source: "bank", context: nil) { try $0.move(amount) }
+    func move(
+        _ amount: Int, _ id: String = "a", key: CommandKey? = nil, expected: ExpectedVersion = .any
+    ) async throws -> CommandOutcome {
+        try await execute(Account.aggregate, id, key: key, expected: expected, source: "bank", context: nil) {
+            try $0.move(amount)
+        }
+    }
+
+    @discardableResult
+    func close(_ id: String = "a", key: CommandKey? = nil) async throws -> CommandOutcome {
+        try await execute(Account.aggregate, id, key: key, source: "bank", context: nil) { $0.close() }
     }
 
     func account(_ id: String = "a") async throws -> Account { try await state(Account.aggregate, id).0 }

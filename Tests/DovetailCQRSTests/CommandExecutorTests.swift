@@ -2,6 +2,7 @@ import DovetailContracts
 import DovetailCore
 import DovetailEvents
 import DovetailMemory
+import Foundation
 import Testing
 
 @testable import DovetailCQRS
@@ -128,8 +129,100 @@ import Testing
             #expect(try await again.move(10, key: "k").wasDuplicate)
             await #expect(throws: Problem.keyReused) { try await again.move(20, key: CommandKey("k", input: "20")) }
         }
-        #expect(try await executor.move(1, "b", key: key).wasDuplicate == false, "another instance, another command")
         #expect(try await executor.account() == Account(balance: 10))
+    }
+
+    @Test(
+        "A key is one command on one instance: on another it is refused, also where the first has led to nothing, or was truncated"
+    )
+    func keyOfAnotherInstance() async throws {
+        try await executor.move(10, key: CommandKey("moved", input: "a"))
+        try await executor.close("b", key: "closed")
+        try await executor.close("b", key: "nothing")
+        for key in ["moved", "closed", "nothing"] as [CommandKey] {
+            for executor in [executor, CommandExecutor(log: log)] {
+                await #expect(throws: Problem.keyReused) { try await executor.move(1, "c", key: key) }
+            }
+        }
+        #expect(log.head == 2)
+        try await log.truncate(Account.aggregate.stream("a"), through: 1)
+        await #expect(throws: Problem.keyReused) { try await executor.move(1, "c", key: "moved") }
+        #expect(try await executor.move(10, key: "moved").wasDuplicate)
+    }
+
+    @Test(
+        "The same key gets the same answer, whatever number of events the command led to, and when some of them were truncated",
+        arguments: [0, 1, 2, 3, 7, 8, 33])
+    func sameAnswer(_ count: Int) async throws {
+        func run(_ executor: CommandExecutor) async throws -> CommandOutcome {
+            try await executor.execute(Account.aggregate, "a", key: "k", source: "bank", context: nil) { _ in
+                Array(repeating: Account.moved(.init(id: "a", amount: 1)), count: count)
+            }
+        }
+        try await executor.move(1)
+        let first = try await run(executor)
+        #expect(first.version == Int64(1 + count))
+        try await executor.move(1)
+        for truncated in Set([0, 2, 1 + count]).sorted() {
+            if truncated > 0 { try await log.truncate(Account.aggregate.stream("a"), through: Int64(truncated)) }
+            for executor in [executor, CommandExecutor(log: log)] {
+                let again = try await run(executor)
+                #expect(again.wasDuplicate)
+                #expect(again.position == first.position, "\(count) events, \(truncated) truncated")
+                #expect(again.version == first.version)
+            }
+        }
+        #expect(log.head == Int64(2 + count))
+    }
+
+    @Test("A command that led to nothing does not act when it comes again under its key, whatever has happened since")
+    func rememberedWithoutEvents() async throws {
+        let first = try await executor.execute(
+            Account.aggregate, "a", key: CommandKey("k", input: "x"), source: "bank", context: nil
+        ) { $0.balance == 0 ? [] : $0.close() }
+        #expect(!first.wasDuplicate && first.version == 0)
+        try await executor.move(5)
+        for executor in [executor, CommandExecutor(log: log)] {
+            let again = try await executor.close(key: CommandKey("k", input: "x"))
+            #expect(again.wasDuplicate && again.version == 0 && again.position == first.position)
+            await #expect(throws: Problem.keyReused) { try await executor.close(key: CommandKey("k", input: "y")) }
+        }
+        #expect(try await executor.account() == Account(balance: 5))
+        #expect(try await executor.forgetKeys(before: .now + 60) == 1)
+        #expect(try await executor.close(key: "k").wasDuplicate == false, "it is as if it had not been")
+    }
+
+    @Test("A key by which events of an earlier build are known stays known")
+    func earlierIDs() async throws {
+        let stream = Account.aggregate.stream("a")
+        let drafts = try (0..<3).map {
+            try EventDraft(
+                Account.moved(.init(id: "a", amount: 1)), id: .derived(from: "command", "k", stream, "\($0)"),
+                source: "bank", context: nil)
+        }
+        let appended = try await log.append([Append(stream: stream, events: drafts)])
+        let again = try await executor.move(1, key: "k")
+        #expect(again.wasDuplicate && again.position == appended.position && again.version == 3)
+    }
+
+    @Test("Two executors with one key at the same moment: both have the answer of the one that was first")
+    func racingExecutors() async throws {
+        for round in 0..<50 {
+            let outcomes = try await withThrowingTaskGroup(of: CommandOutcome.self) { group in
+                for executor in [executor, CommandExecutor(log: log)] {
+                    group.addTask {
+                        try await executor.execute(
+                            Account.aggregate, "\(round)", key: "k\(round)", source: "bank", context: nil
+                        ) { account in
+                            Array(repeating: Account.moved(.init(id: "a", amount: 1)), count: 1 + account.balance % 2)
+                        }
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(Set(outcomes.map(\.position.number)).count == 1)
+            #expect(Set(outcomes.map(\.version)) == [1])
+        }
     }
 
     @Test("Many callers with one key: one command")

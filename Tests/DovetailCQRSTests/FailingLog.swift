@@ -55,6 +55,9 @@ final class FailingLog: EventLog {
     func stream(_ name: String, after version: Int64, limit: Int) async throws -> [StoredEvent] {
         try await base.stream(name, after: version, limit: limit)
     }
+    func stream(_ name: String, before version: Int64, limit: Int) async throws -> [StoredEvent] {
+        try await base.stream(name, before: version, limit: limit)
+    }
     func event(id: UniqueID) async throws -> StoredEvent? { try await base.event(id: id) }
     func truncatedEvent(id: UniqueID) async throws -> TruncatedEvent? { try await base.truncatedEvent(id: id) }
     func reclaim(_ topics: [TopicPattern], after number: Int64, upTo end: Int64, limit: Int, unless hold: SQL?)

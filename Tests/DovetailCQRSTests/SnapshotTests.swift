@@ -4,6 +4,7 @@ import DovetailEvents
 import DovetailMemory
 import DovetailSQLite
 import Foundation
+import Synchronization
 import Testing
 
 @testable import DovetailCQRS
@@ -158,6 +159,41 @@ private struct WideCounter: Wire {
         #expect(try await executor.state(Counter.plain, "none", asOf: .version(3)).1 == 0)
     }
 
+    @Test(
+        "After the clock went back a state as of a time is what it was, whether it is made from a snapshot or without",
+        arguments: [false, true])
+    func clockGoesBack(_ onDisk: Bool) async throws {
+        // Ahead of the machine's own clock, as it was when the events came that lie ahead of it now.
+        let start = Date(timeIntervalSince1970: (Date().timeIntervalSince1970 + 86_400).rounded())
+        let now = Mutex(start)
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("dovetail-\(UUID())").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var options = SQLiteStore.Options(durability: .operatingSystem, ballastBytes: 4096)
+        options.clock = { now.withLock { $0 } }
+        let store = onDisk ? try SQLiteStore.open(folder + "/log.db", options: options) : nil
+        let log = try store?.log ?? MemoryStore { now.withLock { $0 } }.log
+        let executor = CommandExecutor(log: log)
+        try await add(5, executor)
+        // Five more, of which a snapshot is made, at a time that was an hour off.
+        now.withLock { $0 = start + 3600 }
+        try await add(5, executor)
+        #expect(try await SnapshotStore(log: log).record("counter-a")?.time == start + 3600)
+        now.withLock { $0 = start }
+        try await add(3, executor)
+        let times = try await log.stream("counter-a", after: 0, limit: 100).map(\.time)
+        #expect(times == times.sorted(), "times never go back")
+        #expect(times.last == start + 3600)
+        for aggregate in [Counter.plain, Counter.aggregate] {
+            for executor in [executor, CommandExecutor(log: log)] {
+                for (seconds, sum) in [(-1, 0), (0, 5), (60, 5), (3599, 5), (3600, 13), (7200, 13)] {
+                    let state = try await executor.state(aggregate, "a", asOf: .time(start + Double(seconds))).0
+                    #expect(state.sum == sum, "\(seconds) s after the start")
+                }
+            }
+        }
+        await store?.close()
+    }
+
     @Test("Compacted, an instance lives on from its snapshot; where nothing stands for what is gone, that is said")
     func compacts() async throws {
         let executor = CommandExecutor(log: log)
@@ -262,7 +298,7 @@ private struct WideCounter: Wire {
         }
         #expect(again.wasDuplicate && again.position == first.position)
         // One that was being taken meanwhile is not kept.
-        try await snapshots.save("counter-a", version: 20, fingerprint: "f", state: [1])
+        try await snapshots.save("counter-a", version: 20, time: .now, fingerprint: "f", state: [1])
         #expect(try await snapshots.record("counter-a") == nil)
     }
 

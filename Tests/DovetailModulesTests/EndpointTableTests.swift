@@ -1,7 +1,9 @@
+import DovetailCQRS
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
 import DovetailMemory
+import Foundation
 import HTTPTypes
 import Testing
 
@@ -150,6 +152,69 @@ import Testing
         #expect(try await send(table, .put, "/v3/loans/x/count", #"{"days":2}"#, headers: key).status == 200)
         #expect(try await send(table, .put, "/v3/loans/x/count", #"{"days":2}"#, headers: key).status == 200)
         #expect(try await send(table, .put, "/v3/loans/x/count", #"{"days":3}"#, headers: key).status == 422)
+        #expect(try await send(table, .put, "/v3/loans/y/count", #"{"days":2}"#, headers: key).status == 422)
+    }
+
+    @Test(
+        "A key is known for as long as it is said to be, then forgotten with its answer; one whose command has led to events stays known"
+    )
+    func keyRetention() async throws {
+        let log = try MemoryStore().log
+        let table = try await lendingTable(log: log)
+        let keys = KeyRetention(log: log, commands: CommandExecutor(log: log), keep: .seconds(90 * 86_400))
+        func lend() async throws -> Int {
+            try await send(
+                table, .post, "/v3/loans", #"{"book":"a","days":3}"#, headers: [.idempotencyKey: "k"]
+            ).status
+        }
+        func count() async throws -> Answer {
+            try await send(table, .put, "/v3/loans/a/count", #"{"days":2}"#, headers: [.idempotencyKey: "k"])
+        }
+        #expect(try await lend() == 200)
+        let counted = try await count()
+        #expect(counted.status == 200)
+        #expect(try await keys.runOnce() == 0)
+        #expect(try await keys.runOnce(now: .now + 89 * 86_400) == 0)
+        #expect(try await lend() == 200, "its answer is kept")
+        #expect(try await keys.runOnce(now: .now + 91 * 86_400) == 1)
+        #expect(try await lend() == 409, "it is a request of its own now, and the book is lent")
+        #expect(try await count().headers[.dovetailPosition] == counted.headers[.dovetailPosition])
+        #expect(try await keys.runOnce(now: .now + 91 * 86_400) == 0)
+    }
+
+    @Test("More keys than go in one step are forgotten in several, and those that are younger stay")
+    func manyKeys() async throws {
+        let log = try MemoryStore().log
+        let answers = Answers(log: log)
+        try await answers.prepare()
+        for number in 0..<1203 {
+            _ = try await answers.once(CommandKey("\(number)"), module: "m") { transaction in
+                _ = try transaction.row(Int.self, "SELECT 1")
+                return number
+            }
+        }
+        let changed = try await log.transaction("age", as: .engine) {
+            try $0.execute("UPDATE dovetail_answers SET answered_at = 0 WHERE CAST(key AS INTEGER) < 1200")
+        }
+        #expect(changed == 1200)
+        #expect(try await answers.forget(before: .now - 60) == 1200)
+        #expect(try await answers.once(CommandKey("1201"), module: "m") { _ in 7 } == 1201)
+        #expect(try await answers.once(CommandKey("1"), module: "m") { _ in 7 } == 7)
+    }
+
+    @Test("A command on another version than the caller has seen is answered 409 with both, and nothing is done")
+    func versionConflict() async throws {
+        let log = try MemoryStore().log
+        let table = try await lendingTable(log: log)
+        func count(_ version: Int) async throws -> Answer {
+            try await send(table, .put, "/v3/loans/a/count", #"{"days":1,"version":\#(version)}"#)
+        }
+        #expect(try await count(0).status == 200)
+        #expect(try await count(1).status == 200)
+        let conflict = try await count(1)
+        #expect(conflict.status == 409 && conflict.json["type"] == "version-conflict", "\(conflict.text)")
+        #expect(conflict.text.contains("'count-a' is at version 2, not at 1 as expected"), "\(conflict.text)")
+        #expect(log.head == 2)
     }
 
     @Test("A node's door takes what comes from outside only with the nodes' token")

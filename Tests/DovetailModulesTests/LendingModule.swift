@@ -23,7 +23,7 @@ struct LendingAPI: Contract {
         var book: String, days: Int
         static let constraints: Constraints = ["days": .range(1...30), "book": .length(1...20)]
     }
-    struct Count: Wire { var book: String, days: Int }
+    struct Count: Wire { var book: String, days: Int, version: Int64? }
     struct Ask: Wire { var book: String }
     struct Filter: Wire, Constrained {
         var longer: Int?
@@ -50,7 +50,10 @@ let lending = Module("lending", provides: LendingAPI()) { module in
         }
     }
     module.handle(\.count) { input, context in
-        try await context.execute(Aggregate("count", 0).apply(api.lending) { $0 += $1.days }, input.book) { _ in
+        try await context.execute(
+            Aggregate("count", 0).apply(api.lending) { $0 += $1.days }, input.book,
+            expected: input.version.map { .exactly($0) } ?? .any
+        ) { _ in
             [api.lending(.init(book: input.book, days: input.days))]
         }
         return .init(book: input.book, days: input.days)

@@ -11,6 +11,8 @@ import ServiceLifecycle
 import Synchronization
 import Testing
 
+@testable import DovetailModules
+
 /// What lies on the disk, byte by byte.
 @Suite struct AtRestTests {
     private static let secret = "ann.of.green.gables@example.com"
@@ -60,6 +62,19 @@ import Testing
             let instance = try #require(try await journal.instances(limit: 10).first)
             try await journal.signal(
                 instance.id, "later", try JSON.encode(Personal(Self.secret, of: "c-1")), now: Date())
+            // An answer that is kept for its key.
+            _ = try await kept(node) { Personal(Self.secret, of: "c-1") }
+        }
+    }
+
+    /// The answer that is kept under a key, or what is given for the first time.
+    private func kept(
+        _ node: TestNode, _ answer: @escaping @Sendable () -> Personal<String>
+    ) async throws -> Personal<String> {
+        let answers = Answers(log: node.store.log)
+        try await answers.prepare()
+        return try await node.withKeys {
+            try await answers.once(CommandKey("once"), module: "t") { _ in answer() }
         }
     }
 
@@ -77,6 +92,7 @@ import Testing
             #expect(try files(in: folder, holding: "customer.registered").contains("data/main.db-wal"))
             // It is all there to be read, until it is forgotten.
             #expect(try await node.customer("c-1").email?.value == Self.secret)
+            #expect(try await kept(node) { .forgotten("c-1") }.value == Self.secret)
             await node.close()
             #expect(try files(in: folder, holding: Self.secret) == [])
         }
@@ -138,6 +154,7 @@ import Testing
                 #expect(
                     try due.map { try JSON.decode(Registered.self, from: $0.event.data).email.isForgotten } == [true])
             }
+            #expect(try await kept(node) { Personal("another", of: "c-2") }.isForgotten)
             // Nothing new is kept of it.
             await #expect(throws: PersonalDataError(.subjectForgotten, "c-1")) {
                 try await node.register("c-1", Self.secret)

@@ -585,6 +585,9 @@ private final class FlakyLog: EventLog {
     func stream(_ name: String, after version: Int64, limit: Int) async throws -> [StoredEvent] {
         try await base.stream(name, after: version, limit: limit)
     }
+    func stream(_ name: String, before version: Int64, limit: Int) async throws -> [StoredEvent] {
+        try await base.stream(name, before: version, limit: limit)
+    }
     func event(id: UniqueID) async throws -> StoredEvent? { try await base.event(id: id) }
     func truncatedEvent(id: UniqueID) async throws -> TruncatedEvent? { try await base.truncatedEvent(id: id) }
     func streamStatus(_ name: String) async throws -> StreamStatus? { try await base.streamStatus(name) }

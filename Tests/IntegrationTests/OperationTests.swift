@@ -9,7 +9,10 @@ extension IntegrationTests {
             for (from, to, expected) in [
                 ("platform: shop", "platfrom: shop", "platform.yaml:2:1"),
                 ("engine: sqlite, path: data/main.db", "engine: sqllite, path: data/main.db", "sqlite"),
-                ("modules: [users, products, orders, inventory]", "modules: [users, products, orders]", "inventory"),
+                (
+                    "modules: [users, products, orders, inventory, returns]",
+                    "modules: [users, products, orders, returns]", "inventory"
+                ),
                 ("contract: orders@1", "contract: orders@2", "orders@"),
                 ("rate: 2000/s", "rate: many", "platform.yaml:"),
                 ("  gateway:", "\tgateway:", "platform.yaml:"),

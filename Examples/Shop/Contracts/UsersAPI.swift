@@ -6,6 +6,7 @@ public struct UsersAPI: Contract {
     public let get = Endpoint.get("/users/{id}", Get.self, returns: User.self).requires("users:read").fails(unknownUser)
 
     public let changeEmail = Endpoint.put("/users/{id}/email", ChangeEmail.self).requires("users:write").fails(notYours)
+    public let forget = Endpoint.delete("/users/{id}", Get.self).requires("users:write").fails(notYours)
     public let mails = Endpoint.get("/users/{id}/mails", Mails.self, returns: Page.self).requires("users:read")
         .fails(notYours)
 

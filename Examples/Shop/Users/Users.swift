@@ -28,6 +28,14 @@ let users = Module("users", provides: UsersAPI()) { users in
         return Empty()
     }
 
+    users.handle(\.forget) { input, context in
+        guard context.principal?.subject == input.id else {
+            throw UsersAPI.notYours("only you have yourself forgotten")
+        }
+        try await context.forget(input.id, reason: "asked by the customer")
+        return Empty()
+    }
+
     // Each order is acknowledged by mail. Orders do not know of it, and need not wait.
     users.subscribe("acknowledge", to: OrdersAPI().created) { order, context in
         let subject = "We have your order \(order.orderID)"

@@ -1,12 +1,15 @@
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
+import Foundation
 import Logging
 
 /// An aggregate's instance as the log has it.
 struct LoadedAggregate<State: Wire>: Sendable {
     var state: State
     var version: Int64
+    /// When the log committed the last event that it is made of; nil if it had none.
+    var time: Date?
     /// The version of the snapshot that it was made from; 0 if there was none.
     var snapshot: Int64
 }
@@ -40,11 +43,12 @@ struct AggregateLoader<State: Wire>: Sendable {
     private func make(_ stream: String, asOf moment: AsOf, checking: Bool) async throws -> LoadedAggregate<State> {
         var beginning = try await begin(stream, moment, withSnapshot: aggregate.snapshots != nil, checking)
         if checking, let date = beginning.status?.tombstonedAt { throw LogError.streamTombstoned(stream, at: date) }
-        var loaded = LoadedAggregate(state: aggregate.initial, version: 0, snapshot: 0)
+        var loaded = LoadedAggregate(state: aggregate.initial, version: 0, time: nil, snapshot: 0)
         if let record = beginning.record {
             do {
                 let state = try JSON.decode(State.self, from: record.state)
-                loaded = LoadedAggregate(state: state, version: record.version, snapshot: record.version)
+                loaded = LoadedAggregate(
+                    state: state, version: record.version, time: record.time, snapshot: record.version)
             } catch {
                 // It is no more than a shortcut.
                 Logger(label: "dovetail.cqrs").warning(
@@ -67,6 +71,7 @@ struct AggregateLoader<State: Wire>: Sendable {
                     return loaded
                 }
                 loaded.version = try aggregate.apply(event, to: &loaded.state, at: loaded.version)
+                loaded.time = event.time
             }
             events = try await ahead
         }
@@ -95,8 +100,8 @@ struct AggregateLoader<State: Wire>: Sendable {
     }
 
     /// Keeps a snapshot; one that cannot be kept is told in the log of the process, and is taken again later.
-    func save(_ state: State, _ stream: String, version: Int64) async {
-        do { try await keep(state, stream, version: version) } catch let error as PersonalDataError
+    func save(_ state: State, _ stream: String, version: Int64, time: Date) async {
+        do { try await keep(state, stream, version: version, time: time) } catch let error as PersonalDataError
             where error.code == .subjectForgotten
         {
             // The state is of before: the next one is taken without what is forgotten.
@@ -106,9 +111,9 @@ struct AggregateLoader<State: Wire>: Sendable {
         }
     }
 
-    /// Keeps a snapshot. Durable when it returns.
-    func keep(_ state: State, _ stream: String, version: Int64) async throws {
+    /// Keeps a snapshot of a state, whose last event the log committed at `time`. Durable when it returns.
+    func keep(_ state: State, _ stream: String, version: Int64, time: Date) async throws {
         try await snapshots.save(
-            stream, version: version, fingerprint: aggregate.fingerprint, state: try JSON.encode(state))
+            stream, version: version, time: time, fingerprint: aggregate.fingerprint, state: try JSON.encode(state))
     }
 }

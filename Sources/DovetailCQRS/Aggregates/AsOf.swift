@@ -19,12 +19,12 @@ public enum AsOf: Sendable, Hashable {
         }
     }
 
-    /// Whether all that a snapshot holds had happened by then: it was saved after the last of its events.
+    /// Whether all that a snapshot holds had happened by then.
     func includes(_ snapshot: SnapshotStore.Record) -> Bool {
         switch self {
         case .now: true
         case .version(let version): snapshot.version <= version
-        case .time(let date): snapshot.savedAt <= date
+        case .time(let date): snapshot.time <= date
         }
     }
 }

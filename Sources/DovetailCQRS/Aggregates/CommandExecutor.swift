@@ -1,6 +1,7 @@
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
+import Foundation
 import Synchronization
 
 /// Carries out commands on aggregates of one log: load, decide, append, answer after the commit.
@@ -29,6 +30,7 @@ public final class CommandExecutor: Sendable {
     private let cache = Mutex(Cache())
     private let keys = KeyedTurns()
     private let snapshots: SnapshotStore
+    private let memory: CommandMemory
     /// The read models that change with events, by category.
     private let inline = Mutex<[String: [InlineProjection]]>([:])
 
@@ -37,6 +39,7 @@ public final class CommandExecutor: Sendable {
         self.log = log
         self.limit = limit
         snapshots = SnapshotStore(log: log)
+        memory = CommandMemory(log: log)
     }
 
     /// Keeps a read model in the log's own database, in the transactions of an aggregate's events: who has a command's answer sees it, and what its functions throw refuses the command.
@@ -65,29 +68,23 @@ public final class CommandExecutor: Sendable {
     /// Carries out a command: `decide` gets the state and returns the events that follow from it, or throws to refuse.
     ///
     /// Returns when the events are durable, and, for a command that is due to, when the aggregate's snapshot is. `decide` is pure and may be called again, when another writer came first. With a `key`, the command is carried out
-    /// once: the same key again returns the first outcome and decides nothing, and throws ``Problem/keyReused`` if `input`, when both are given, is not
-    /// the first one's. Throws what `decide` throws, once the log has confirmed the state that it was decided on, and ``LogError``; cancellation does
+    /// once: the same key again returns the first outcome, position and version, and decides nothing, also where nothing followed; one that was refused may be tried again. It throws ``Problem/keyReused`` for
+    /// another instance, and if `input`, when both are given, is not the first one's. With an `expected` version, a command on an instance that has another one by then is refused with
+    /// ``CommandConflict``, and `decide` is not asked; the same key again returns the first outcome all the same. Throws what `decide` throws, once the log has confirmed the state that it was decided on, and ``LogError``; cancellation does
     /// not withdraw a command that was already decided.
     @discardableResult
     public func execute<State>(
-        _ aggregate: Aggregate<State>, _ id: String, key: CommandKey? = nil, source: String, context: CallContext?,
-        _ decide: @Sendable (State) throws -> [NewEvent]
+        _ aggregate: Aggregate<State>, _ id: String, key: CommandKey? = nil, expected: ExpectedVersion = .any,
+        source: String,
+        context: CallContext?, _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let stream = aggregate.stream(id)
         guard let key else {
-            return try await run(aggregate, stream, nil, source, context, decide)
+            return try await run(aggregate, stream, nil, expected, source, context, decide)
         }
         return try await keys.withTurn(key.name) {
-            if let first = try await log.event(id: key.eventID(stream, 0)) {
-                try key.confirm(first.attributes)
-                return CommandOutcome(position: first.position, version: first.stream?.version ?? 0, wasDuplicate: true)
-            }
-            // What it has led to may be truncated: it was done all the same.
-            if let first = try await log.truncatedEvent(id: key.eventID(stream, 0)) {
-                try key.confirm(first.input)
-                return CommandOutcome(position: first.position, version: first.version, wasDuplicate: true)
-            }
-            return try await run(aggregate, stream, key, source, context, decide)
+            if let first = try await memory.outcome(of: key, on: stream) { return first }
+            return try await run(aggregate, stream, key, expected, source, context, decide)
         }
     }
 
@@ -130,8 +127,8 @@ public final class CommandExecutor: Sendable {
         let stream = aggregate.stream(id)
         let loader = loader(aggregate)
         let loaded = try await loader.load(stream, checking: true)
-        guard loaded.version > 0 else { return try await log.streamStatus(stream) }
-        try await loader.keep(loaded.state, stream, version: loaded.version)
+        guard let time = loaded.time else { return try await log.streamStatus(stream) }
+        try await loader.keep(loaded.state, stream, version: loaded.version, time: time)
         return try await log.truncate(stream, through: loaded.version, holds: holds)
     }
 
@@ -147,6 +144,10 @@ public final class CommandExecutor: Sendable {
         return try await log.tombstone(stream, expected: expected, holds: holds)
     }
 
+    /// Forgets the keys of commands that have led to no event and were carried out before `date`; returns how many. Those of others are known as long as the log remembers their events.
+    @discardableResult
+    public func forgetKeys(before date: Date) async throws -> Int { try await memory.forget(before: date) }
+
     /// Lets go of one instance's state in memory. For when its stream has changed under it.
     package func dropState(of stream: String) {
         let live = cache.withLock { $0.entries[stream]?.live }
@@ -158,8 +159,9 @@ public final class CommandExecutor: Sendable {
     }
 
     private func run<State>(
-        _ aggregate: Aggregate<State>, _ stream: String, _ key: CommandKey?, _ source: String, _ context: CallContext?,
-        _ decide: @Sendable (State) throws -> [NewEvent]
+        _ aggregate: Aggregate<State>, _ stream: String, _ key: CommandKey?, _ expected: ExpectedVersion,
+        _ source: String,
+        _ context: CallContext?, _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let live = enter(aggregate, stream)
         defer { leave(stream) }
@@ -170,9 +172,9 @@ public final class CommandExecutor: Sendable {
         while true {
             let decision: LiveAggregate<State>.Decision?
             do {
-                decision = try live.decide(decide) { event, index in
+                decision = try live.decide(expected, decide) { event, index in
                     var draft = try EventDraft(
-                        event, id: key?.eventID(stream, index) ?? .v7(), source: source, context: context)
+                        event, id: key?.eventID(index) ?? .v7(), source: source, context: context)
                     if index == 0 { key?.note(in: &draft.attributes) }
                     return draft
                 } enqueue: {
@@ -205,6 +207,7 @@ public final class CommandExecutor: Sendable {
             } catch let error as LogError where error.code == .versionConflict {
                 live.invalidate(decision.generation)
                 note(aggregate.category, isNew: false)
+                if let key, let first = try await memory.outcome(of: key, on: stream) { return first }
                 conflicts += 1
                 // Conflicts come from another writer of the stream, or behind a failed append; a hundred in a row are neither.
                 guard conflicts < 100 else { throw error }
@@ -217,11 +220,14 @@ public final class CommandExecutor: Sendable {
             if let refusal = decision.refusal { throw refusal }
             if appended.wasDuplicate {
                 live.invalidate(decision.generation)
-            } else if let state = decision.snapshot {
-                await live.save(state, version: decision.version)
+                if let key, let first = try await memory.outcome(of: key, on: stream) { return first }
+            } else if let state = decision.snapshot, let time = appended.time {
+                await live.save(state, version: decision.version, time: time)
             }
-            return CommandOutcome(
+            let outcome = CommandOutcome(
                 position: appended.position, version: decision.version, wasDuplicate: appended.wasDuplicate)
+            if let key, decision.isEmpty { try await memory.remember(key, on: stream, outcome) }
+            return outcome
         }
     }
 

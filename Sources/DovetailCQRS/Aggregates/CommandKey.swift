@@ -18,19 +18,17 @@ public struct CommandKey: Sendable, Hashable, ExpressibleByStringInterpolation {
 
     private static let header = TruncatedEvent.inputHeader
 
-    /// The id of one of the events that the command leads to: always the same, so that the log takes it once.
-    func eventID(_ stream: String, _ index: Int) -> UniqueID {
+    /// The id of one of the events that the command leads to: always the same, whatever it is carried out on, so that the log takes it once.
+    func eventID(_ index: Int) -> UniqueID { .derived(from: "command", name, String(index)) }
+
+    /// The id that such an event had in logs of before.
+    func earlierEventID(_ stream: String, _ index: Int) -> UniqueID {
         .derived(from: "command", name, stream, String(index))
     }
 
     /// Notes with an event what it was asked with.
     func note(in attributes: inout EventAttributes) {
         if let input { attributes.headers = [Self.header: input] }
-    }
-
-    /// Throws if an event of this key was asked for with something else.
-    func confirm(_ attributes: EventAttributes) throws {
-        try confirm(attributes.headers?[Self.header])
     }
 
     /// Throws if it was asked for with something else before, `first`.

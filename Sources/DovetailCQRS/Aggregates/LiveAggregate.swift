@@ -1,6 +1,7 @@
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
+import Foundation
 import Synchronization
 
 /// An aggregate's instance in memory: its state, ahead of the log by what is queued for it.
@@ -34,6 +35,8 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
     struct Decision: Sendable {
         let generation: Int
         let version: Int64
+        /// Whether nothing follows from the command.
+        let isEmpty: Bool
         /// Why nothing is done, if the command is refused.
         let refusal: (any Error)?
         /// The state at that version, if it is time for a snapshot of it.
@@ -42,15 +45,25 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
     }
 
     /// Takes a decision and queues its events, or the question whether it was taken on what the log holds; nil if the state has to be loaded first.
+    ///
+    /// An instance that is not at the version `expected` is a refusal.
     func decide(
-        _ decide: (State) throws -> [NewEvent], draft: (NewEvent, Int) throws -> EventDraft,
+        _ expected: ExpectedVersion, _ decide: (State) throws -> [NewEvent],
+        draft: (NewEvent, Int) throws -> EventDraft,
         enqueue: (Append) throws -> Ticket<Appended>
     ) throws -> Decision? {
         try core.withLock { core in
             guard let state = core.state else { return nil }
             var events: [NewEvent] = []
             var refusal: (any Error)?
-            do { events = try decide(state) } catch { refusal = error }
+            do {
+                if case .exactly(let version) = expected, version != core.version {
+                    throw CommandConflict(stream: stream, expected: version, actual: core.version)
+                }
+                events = try decide(state)
+            } catch {
+                refusal = error
+            }
             var next = state
             for event in events { try aggregate.apply(event, to: &next) }
             let drafts = try events.enumerated().map { try draft($0.element, $0.offset) }
@@ -60,8 +73,8 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
             let isTime = !events.isEmpty && aggregate.snapshots?.isTime(next, core.version - core.snapshot) == true
             if isTime { core.snapshot = core.version }
             return Decision(
-                generation: core.generation, version: core.version, refusal: refusal, snapshot: isTime ? next : nil,
-                ticket: ticket)
+                generation: core.generation, version: core.version, isEmpty: events.isEmpty, refusal: refusal,
+                snapshot: isTime ? next : nil, ticket: ticket)
         }
     }
 
@@ -72,8 +85,10 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
     func load(checking: Bool) async throws -> Int64? {
         let before = core.withLock { $0.generation }
         var loaded = try await loader.load(stream, checking: checking)
-        if aggregate.snapshots?.isTime(loaded.state, loaded.version - loaded.snapshot) == true, loaded.version > 0 {
-            await loader.save(loaded.state, stream, version: loaded.version)
+        if let time = loaded.time,
+            aggregate.snapshots?.isTime(loaded.state, loaded.version - loaded.snapshot) == true
+        {
+            await loader.save(loaded.state, stream, version: loaded.version, time: time)
             loaded.snapshot = loaded.version
         }
         let found = loaded
@@ -113,9 +128,9 @@ final class LiveAggregate<State: Wire>: Sendable, StateHolder {
     /// Whether what is in memory is not for others to see yet.
     var isAssumed: Bool { core.withLock { $0.isAssumed } }
 
-    /// Keeps the snapshot of a decision whose events are in the log.
-    func save(_ state: State, version: Int64) async {
-        await loader.save(state, stream, version: version)
+    /// Keeps the snapshot of a decision whose events the log committed at `time`.
+    func save(_ state: State, version: Int64, time: Date) async {
+        await loader.save(state, stream, version: version, time: time)
     }
 
     /// Drops a state that turned out not to be what the log holds.

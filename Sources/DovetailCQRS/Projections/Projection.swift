@@ -10,7 +10,7 @@ import DovetailEvents
 public struct Projection: Sendable {
     /// The durable name.
     public private(set) var name: String
-    /// Raised by hand when tables or functions change their meaning.
+    /// Raised by hand when tables or functions change their meaning. Other tables under the same version are refused at the start; of functions nothing is known.
     public let version: Int
     /// The statements that make the tables and their indexes.
     public let tables: [SQL]

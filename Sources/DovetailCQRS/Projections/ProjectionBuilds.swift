@@ -24,6 +24,10 @@ enum ProjectionBuilds {
             PRIMARY KEY (projection, build, position))
         """,
         "CREATE TABLE IF NOT EXISTS dovetail_projections (name TEXT PRIMARY KEY, version BIGINT NOT NULL)",
+        """
+        CREATE TABLE IF NOT EXISTS dovetail_build_tables (
+            projection TEXT NOT NULL, build BIGINT NOT NULL, fingerprint TEXT NOT NULL, PRIMARY KEY (projection, build))
+        """,
         Cursor.table,
     ]
 
@@ -53,7 +57,9 @@ enum ProjectionBuilds {
         for build in builds where build.state == .building && projection.program(of: build.version) == nil {
             try drop(build, in: transaction)
         }
-        if !(try load(projection.name, in: transaction)).contains(where: { $0.version == projection.version }) {
+        let kept = try load(projection.name, in: transaction)
+        try requireTables(of: projection, in: kept, transaction)
+        if !kept.contains(where: { $0.version == projection.version }) {
             try begin(projection, .building, switches: true, in: transaction)
         }
         return Found(builds: try load(projection.name, in: transaction), reason: nil)
@@ -67,12 +73,54 @@ enum ProjectionBuilds {
         let name = projection.name
         for build in try load(name, in: transaction) {
             let cursor = try Cursor.load(build.cursor, in: transaction)
-            if build.version == projection.version, cursor?.mismatch(log, head) == nil { return build }
+            if build.version == projection.version, cursor?.mismatch(log, head) == nil {
+                try requireTables(of: projection, in: [build], transaction)
+                return build
+            }
             try drop(build, in: transaction)
             try transaction.execute("DELETE FROM dovetail_builds WHERE projection = \(name)")
         }
         try begin(projection, .active, switches: false, in: transaction)
         return try load(name, in: transaction)[0]
+    }
+
+    /// Throws if the program says other tables for a version than a build of it was made with: its rows would be of one program, and those to come of another.
+    ///
+    /// A build that is not on record with its tables takes over those of the program.
+    private static func requireTables(
+        of projection: Projection, in builds: [ProjectionBuild], _ transaction: Transaction
+    ) throws {
+        for build in builds {
+            guard let program = projection.program(of: build.version) else { continue }
+            let fingerprint = ProjectionTables.fingerprint(of: program.tables)
+            let known = try transaction.row(
+                String.self,
+                """
+                SELECT fingerprint FROM dovetail_build_tables
+                WHERE projection = \(build.projection) AND build = \(build.number)
+                """)
+            guard let known else {
+                try record(fingerprint, of: build.projection, build.number, in: transaction)
+                continue
+            }
+            guard known == fingerprint else {
+                throw LogError(
+                    .statement, projection.name,
+                    "its tables are not those that version \(build.version) of it was built with (build \(build.number)); raise its version, and it is built anew from the log"
+                )
+            }
+        }
+    }
+
+    private static func record(
+        _ fingerprint: String, of projection: String, _ build: Int, in transaction: Transaction
+    ) throws {
+        try transaction.execute(
+            """
+            INSERT INTO dovetail_build_tables (projection, build, fingerprint)
+            VALUES (\(projection), \(build), \(fingerprint))
+            ON CONFLICT (projection, build) DO UPDATE SET fingerprint = excluded.fingerprint
+            """)
     }
 
     /// Takes over what was made before there were builds.
@@ -105,6 +153,7 @@ enum ProjectionBuilds {
             VALUES (\(name), \(number), \(projection.version), \(state.rawValue), \(switches), \(Date()),
                 \(tables.drops.joined(separator: ";\n")))
             """)
+        try record(ProjectionTables.fingerprint(of: projection.tables), of: name, number, in: transaction)
     }
 
     /// Drops a build's tables and its cursor; its row stays, as history.
@@ -118,6 +167,8 @@ enum ProjectionBuilds {
         try transaction.execute("DELETE FROM dovetail_cursors WHERE name = \(build.cursor)")
         try transaction.execute(
             "DELETE FROM dovetail_parked WHERE projection = \(build.projection) AND build = \(build.number)")
+        try transaction.execute(
+            "DELETE FROM dovetail_build_tables WHERE projection = \(build.projection) AND build = \(build.number)")
         try set(build, .dropped, in: transaction)
     }
 

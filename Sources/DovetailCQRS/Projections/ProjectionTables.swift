@@ -1,3 +1,4 @@
+import DovetailCore
 import DovetailEvents
 
 /// What a projection's statements make, under the names of one of its builds: the first has the names as they are written, later ones have their number behind them.
@@ -49,6 +50,63 @@ struct ProjectionTables: Sendable {
             }
         }
         return nil
+    }
+
+    /// What some statements say in short: the same however they are spaced, commented and spelled in capitals.
+    static func fingerprint(of statements: [SQL]) -> String {
+        UniqueID.derived(from: "tables", statements.map { normalised($0.text) }.joined(separator: ";")).description
+    }
+
+    /// A statement without comments, in small letters but for what stands in quotes, with no more spaces than it takes to part words.
+    private static func normalised(_ text: String) -> String {
+        let bytes = Array(text.utf8)
+        var result: [UInt8] = []
+        var hasGap = false
+        var index = 0
+        func isWord(_ byte: UInt8?) -> Bool {
+            switch byte ?? 0 {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "$"), 128...255:
+                true
+            default: false
+            }
+        }
+        func follows(_ byte: Character) -> Bool { index + 1 < bytes.count && bytes[index + 1] == byte.asciiValue }
+        while index < bytes.count {
+            let byte = bytes[index]
+            switch byte {
+            case 0...32:
+                hasGap = true
+                index += 1
+                continue
+            case UInt8(ascii: "-") where follows("-"):
+                hasGap = true
+                index = bytes[index...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+                continue
+            case UInt8(ascii: "/") where follows("*"):
+                hasGap = true
+                index += 2
+                while index < bytes.count, !(bytes[index] == UInt8(ascii: "*") && follows("/")) { index += 1 }
+                index = min(bytes.count, index + 2)
+                continue
+            default: break
+            }
+            if hasGap, isWord(result.last), isWord(byte) { result.append(UInt8(ascii: " ")) }
+            hasGap = false
+            let quotes: [UInt8: Character] = [
+                UInt8(ascii: "'"): "'", UInt8(ascii: "\""): "\"", UInt8(ascii: "`"): "`", UInt8(ascii: "["): "]",
+            ]
+            if let closing = quotes[byte]?.asciiValue {
+                // One that is doubled ends here and begins again.
+                let end = bytes[(index + 1)...].firstIndex(of: closing) ?? bytes.count - 1
+                result += bytes[index...end]
+                index = end + 1
+            } else {
+                result.append((UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte + 32 : byte)
+                index += 1
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
     }
 
     /// What a statement makes: `CREATE UNIQUE INDEX IF NOT EXISTS name …`.

@@ -21,6 +21,8 @@ public final class ReadModel: Service {
     let log: any EventLog
     let database: any Database
     private let projections: [Projection]
+    /// Which of them stand behind the tables that queries name.
+    let owners: TableOwners
     private let state = Mutex(State())
     /// How often what queries show has changed, for those that wait for it.
     let changes = Watermark(0)
@@ -39,6 +41,7 @@ public final class ReadModel: Service {
         self.log = log
         self.database = database
         self.projections = projections
+        owners = TableOwners(projections)
         (arrivals, arrival) = AsyncStream.makeStream()
     }
 
@@ -132,59 +135,15 @@ public final class ReadModel: Service {
         }
     }
 
-    /// Queries the read model as it is now; with `after`, as it is once every projection has reached that position.
-    ///
-    /// Throws `notReached` if that takes until `deadline`, and `foreignPosition` for a position that is not this log's.
-    public func query<Value: Sendable>(
-        after position: LogPosition? = nil, until deadline: MonotonicTime? = nil,
-        _ body: @escaping @Sendable (Snapshot) throws -> Value
-    ) async throws -> Value {
-        guard let position else { return try await read(view.names, body) }
-        let number = try log.number(of: position)
-        let deadline = deadline ?? .now + .seconds(5)
-        while true {
-            // What is waited for is what is read, though another build may become the active one meanwhile.
-            let view = self.view
-            let active = view.active
-            if let behind = active.first(where: { $0.follower == nil && $0.build.scanned < number }) {
-                // Nobody keeps it up to date: what it does not show is shown by the build that takes its place.
-                guard MonotonicTime.now < deadline else {
-                    throw LogError(
-                        .notReached, behind.build.projection,
-                        "its old version stands at \(behind.build.scanned), and the new one has not caught up with \(number) in time"
-                    )
-                }
-                try await Task.sleep(for: .milliseconds(5))
-                continue
-            }
-            for (_, follower) in active { try await follower?.reader.wait(for: number, until: deadline) }
-            return try await read(view.names, body)
-        }
-    }
-
     /// What queries are answered from at a moment: the active builds, who keeps them up to date, and their tables' names.
-    private struct View {
-        var names: TableNames?
-        var active: [(build: ProjectionBuild, follower: ProjectionFollower?)] = []
-    }
-
-    private var view: View {
+    var view: (names: TableNames?, active: [ActiveBuild]) {
         state.withLock { state in
-            var view = View(names: state.names)
-            for projection in projections {
-                guard let build = state.builds[projection.name]?.first(where: { $0.state == .active }) else { continue }
-                view.active.append((build, state.followers[build.cursor]))
+            let active = projections.compactMap { projection in
+                state.builds[projection.name]?.first { $0.state == .active }.map {
+                    ActiveBuild(build: $0, follower: state.followers[$0.cursor])
+                }
             }
-            return view
-        }
-    }
-
-    private func read<Value: Sendable>(
-        _ names: TableNames?, _ body: @escaping @Sendable (Snapshot) throws -> Value
-    ) async throws -> Value {
-        try await database.snapshot { snapshot in
-            guard let names else { return try body(snapshot) }
-            return try snapshot.renaming(names, body)
+            return (state.names, active)
         }
     }
 

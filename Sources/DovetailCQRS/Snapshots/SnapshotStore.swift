@@ -8,7 +8,8 @@ final class SnapshotStore: Sendable {
     struct Record: Sendable {
         var version: Int64
         var fingerprint: String
-        var savedAt: Date
+        /// When the log committed the last event that it holds.
+        var time: Date
         var state: [UInt8]
     }
 
@@ -38,11 +39,11 @@ final class SnapshotStore: Sendable {
             "SELECT version, fingerprint, saved_at, state FROM dovetail_snapshots WHERE stream = \(stream)"
         ) { row in
             if case .integer(let version) = row[0], case .text(let fingerprint) = row[1],
-                case .integer(let savedAt) = row[2], case .blob(let state) = row[3]
+                case .integer(let time) = row[2], case .blob(let state) = row[3]
             {
                 record = Record(
                     version: version, fingerprint: fingerprint,
-                    savedAt: Date(timeIntervalSince1970: Double(savedAt) / 1e6), state: state)
+                    time: Date(timeIntervalSince1970: Double(time) / 1e6), state: state)
             }
             return false
         }
@@ -50,13 +51,15 @@ final class SnapshotStore: Sendable {
     }
 
     /// Keeps a snapshot, instead of an older one or one of another shape. Durable when it returns. Of a stream that was deleted for good meanwhile none is kept.
-    func save(_ stream: String, version: Int64, fingerprint: String, state: [UInt8]) async throws {
+    ///
+    /// `time` is when the log committed the last event that it holds: the process's own clock may be behind that.
+    func save(_ stream: String, version: Int64, time: Date, fingerprint: String, state: [UInt8]) async throws {
         try await prepare()
         _ = try await log.transaction("snapshots", as: .engine) { transaction in
             try transaction.execute(
                 """
                 INSERT INTO dovetail_snapshots (stream, version, fingerprint, saved_at, state)
-                VALUES (\(stream), \(version), \(fingerprint), \(Date()), \(state))
+                VALUES (\(stream), \(version), \(fingerprint), \(time), \(state))
                 ON CONFLICT (stream) DO UPDATE SET version = excluded.version, fingerprint = excluded.fingerprint,
                     saved_at = excluded.saved_at, state = excluded.state
                 WHERE excluded.version > dovetail_snapshots.version

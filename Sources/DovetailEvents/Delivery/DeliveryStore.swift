@@ -313,12 +313,14 @@ struct DeliveryStore: Sendable {
             """)
     }
 
-    /// Sets the subscription to `number` and begins a new epoch. Dead letters stay, and what was held up to there.
-    func seek(to number: Int64) async throws -> StoredDeliveries {
+    /// Sets the subscription to `number` and begins a new epoch. Dead letters stay, and what was open or held up to there, but for those that are `lost`.
+    func seek(to number: Int64, without lost: Set<Int64>) async throws -> StoredDeliveries {
         let name = name
         let times = Times(clock)
         return try await log.transaction("seek \(name)", as: .engine) { transaction in
-            let open = try DeliveryStore.read(name, in: transaction, times).open.filter { $0 <= number }
+            let open = try DeliveryStore.read(name, in: transaction, times).open.filter {
+                $0 <= number && !lost.contains($0)
+            }
             let text = open.map(String.init).joined(separator: ",")
             try transaction.execute(
                 """

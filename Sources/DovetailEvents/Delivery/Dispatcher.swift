@@ -54,7 +54,12 @@ final class Dispatcher: Sendable {
                     continue
                 }
                 _ = try await log.waitForHead(beyond: last)
-                publish(try await log.events(after: last, types: nil, limit: Dispatcher.page), to: runners)
+                do {
+                    publish(try await log.events(after: last, types: nil, limit: Dispatcher.page), to: runners)
+                } catch let error as LogError where error.mayPass {
+                    // Whom the event that cannot be read concerns finds out by itself; the others join again behind it.
+                    dismiss(runners, goingOnAfter: last + 1)
+                }
             }
         } catch is CancellationError {}
     }
@@ -85,6 +90,15 @@ final class Dispatcher: Sendable {
                 if !hasRoom { state.joined.remove(runner) }
                 return wake
             }
+        }
+        for wake in wakes { wake.perform() }
+    }
+
+    private func dismiss(_ runners: [SubscriptionRunner], goingOnAfter number: Int64) {
+        let wakes = state.withLock { state in
+            defer { state.joined = [] }
+            state.restart(at: number)
+            return state.joined.map { runners[$0].dismissed() }
         }
         for wake in wakes { wake.perform() }
     }

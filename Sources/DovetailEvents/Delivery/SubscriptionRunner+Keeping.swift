@@ -33,7 +33,7 @@ extension SubscriptionRunner {
             } catch is DeliveryStore.Fenced {
                 // Another life has begun behind its back: it goes on in that one.
                 try await adopt(try await store.load(start: 0))
-            } catch let error as LogError where error.failureKind == .transient && error.code != .stopped {
+            } catch let error as LogError where error.mayPass {
                 // The rows wait in memory, bounded; deliveries go on until they are full.
                 shell.withLock { [remaining] shell in
                     shell.problem = error.description

@@ -29,7 +29,10 @@ final class SubscriptionRunner: Sendable {
         var writtenAt = MonotonicTime(nanoseconds: 0)
         /// Who waits until what has changed is written.
         var flushWaiters: [Ticket<Void>] = []
+        /// What keeps it from writing where it is.
         var problem: String?
+        /// What keeps it from reading its events.
+        var readingProblem: String?
         var counters = DeliveryCounters()
         /// How often it ended without a word before, and over what.
         var past = DeliveryStore.Past()
@@ -112,8 +115,9 @@ final class SubscriptionRunner: Sendable {
     }
 
     private func start() async throws {
-        let stored = try await store.load(start: try await log.number(of: subscription.start))
-        let past = try await store.begin()
+        let start = try await log.number(of: subscription.start)
+        _ = try await persistently { try await store.load(start: start) }
+        let past = try await persistently { try await store.begin() }
         let isCareful = past.crashes >= SubscriptionRunner.patience
         if isCareful {
             Logger(label: "dovetail.events").warning(
@@ -125,7 +129,8 @@ final class SubscriptionRunner: Sendable {
             shell.carefulUntil = isCareful ? clock.now + SubscriptionRunner.carefulTime : nil
             shell.isClearedAt = past.crashes > 0 ? clock.now + SubscriptionRunner.healthyTime : nil
         }
-        try await adopt(stored)
+        // Loaded anew at each attempt: it may be set behind an event that cannot be read.
+        try await persistently { try await adopt(try await store.load(start: start)) }
         shell.withLock { shell in
             for _ in 0..<(isCareful ? 1 : subscription.concurrency) { addLane(&shell) }
         }
@@ -298,22 +303,36 @@ final class SubscriptionRunner: Sendable {
             // Another seek has come first: then that is where it stands.
             do { try await flush() } catch is DeliveryStore.Fenced {}
         }
-        let stored = try await store.seek(to: number)
+        let stored = try await store.seek(to: number, without: try await lost())
         if shell.withLock({ $0.machine != nil }) { try await adopt(stored) }
+    }
+
+    /// The open events that cannot be read, over which a subscription cannot start: who sets it to another place lets go of them.
+    private func lost() async throws -> Set<Int64> {
+        guard shell.withLock({ $0.machine == nil }) else { return [] }
+        var lost: Set<Int64> = []
+        for position in try await store.load(start: 0).open {
+            do { _ = try await store.event(at: position) } catch let error as LogError where error.code == .unreadable {
+                lost.insert(position)
+            }
+        }
+        return lost
     }
 
     /// How far it is, and what holds it up.
     var place: (scanned: Int64, open: Int, firstOpen: Int64?, blocked: Int, problem: String?) {
         let reached = dispatcher.reached(index)
         return shell.withLock { shell in
-            guard let machine = shell.machine else { return (0, 0, nil, 0, "it is not running") }
+            guard let machine = shell.machine else {
+                return (0, 0, nil, 0, shell.readingProblem ?? "it is not running")
+            }
             let paused =
                 machine.isPaused
                 ? "it has paused: \(machine.blocked.count) keys are blocked by failed events; redrive or discard them"
                 : nil
             return (
                 max(machine.scanned, reached ?? 0), machine.openCount, machine.firstOpen, machine.blocked.count,
-                paused ?? shell.problem
+                paused ?? shell.readingProblem ?? shell.problem
             )
         }
     }

@@ -31,11 +31,15 @@ public protocol EventLog: Database {
 
     /// Events with numbers above `number`, in order, at most `limit` and about ``EventPage/maximumBytes``; of the given types only, if any are given.
     ///
-    /// The page says how far it looked, so that a reader of few types moves on past the rest. Never shows an event that is not durable.
+    /// The page says how far it looked, so that a reader of few types moves on past the rest. Never shows an event that is not durable. A page ends before an event that cannot be
+    /// read; where that is the next one, throws ``LogError`` `unreadable`.
     func events(after number: Int64, types: Set<String>?, limit: Int) async throws -> EventPage
 
     /// Events of a stream with versions above `version`, in order, at most `limit`.
     func stream(_ name: String, after version: Int64, limit: Int) async throws -> [StoredEvent]
+
+    /// Events of a stream with versions below `version`, the newest first, at most `limit`: with `Int64.max` from its end backwards.
+    func stream(_ name: String, before version: Int64, limit: Int) async throws -> [StoredEvent]
 
     /// The event with this id; nil if the log does not hold it.
     func event(id: UniqueID) async throws -> StoredEvent?

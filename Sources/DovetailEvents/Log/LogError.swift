@@ -73,5 +73,8 @@ public struct LogError: ClassifiedFailure, CustomStringConvertible {
         }
     }
 
+    /// Whether the same may go well later, as long as the process lives: not with a store that has stopped, or a place that is of another log.
+    package var mayPass: Bool { code != .stopped && code != .foreignPosition }
+
     public var description: String { "\(subject): \(message) (\(code.rawValue))" }
 }

@@ -37,7 +37,8 @@ extension EventBus {
         let head = log.head
         var age: Duration?
         if let first = oldest ?? (scanned < head ? scanned + 1 : nil) {
-            let event = try await log.events(after: first - 1, types: nil, limit: 1).events.first
+            // Of one that cannot be read the age is not known: who waits at it says so.
+            let event = try? await log.events(after: first - 1, types: nil, limit: 1).events.first
             age = event.map { .seconds(max(0, -$0.time.timeIntervalSinceNow)) }
         }
         return SubscriptionStatus(
@@ -197,7 +198,7 @@ extension EventBus {
 
     /// Sets a subscription to another place, from which all events come again, or up to which those not yet handled are left out.
     ///
-    /// Dead letters stay. A handler that runs meanwhile is not waited for; what it settles does not count. Durable when it returns. Returns the number after which it goes on.
+    /// Dead letters stay. A subscription that cannot start over an event under way that cannot be read lets go of that one. A handler that runs meanwhile is not waited for; what it settles does not count. Durable when it returns. Returns the number after which it goes on.
     @discardableResult
     public func seek(_ subscription: String, to start: Subscription.Start) async throws -> Int64 {
         let number = try await log.number(of: start)

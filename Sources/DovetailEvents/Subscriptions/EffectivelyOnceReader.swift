@@ -7,8 +7,8 @@ import Synchronization
 /// Carries events from a log into a database, each with the reader's cursor in one transaction: effects happen once.
 ///
 /// Events come in the order of their positions, in batches. After a crash effects and cursor are found together, wherever they were. An event whose
-/// handler throws stops the reader there: it is retried with growing pauses and nothing after it is applied, since skipping would leave a
-/// read model that looks whole and is not; ``status`` says so.
+/// handler throws, or that cannot be read, stops the reader there: it is retried with growing pauses and nothing after it is applied, since skipping
+/// would leave a read model that looks whole and is not; ``status`` says so. So does a database that does not take the effects, as while the disk is full.
 public final class EffectivelyOnceReader: Service {
     /// Where the reader is, and what holds it up.
     public struct Status: Sendable {
@@ -136,8 +136,13 @@ public final class EffectivelyOnceReader: Service {
         return found
     }
 
+    /// Carries events until the task is cancelled. Throws ``LogError`` `stopped` when the log or the database has stopped, and `foreignPosition` if its cursor is of another log.
     public func run() async throws {
-        var cursor = try await place()
+        do { try await carry() } catch is CancellationError {}
+    }
+
+    private func carry() async throws {
+        var cursor = try await persistentPlace()
         /// What the database holds of it: a page without events only moves the mark.
         var written = cursor.scanned
         applied.advance(to: cursor.scanned)
@@ -145,41 +150,56 @@ public final class EffectivelyOnceReader: Service {
         /// The event that a batch has failed at: what is before it goes by itself, and it alone.
         var suspect: Int64?
         var page: Batch?
-        do {
-            while true {
+        while true {
+            do {
                 let batch: Batch
                 if let page { batch = page } else { batch = try await fetch(after: cursor.scanned, cuttingAt: suspect) }
                 // The next page is read while this one is applied.
                 let hasMore = suspect == nil && log.head > batch.scanned
                 async let ahead = hasMore ? fetch(after: batch.scanned) : nil
-                do {
-                    cursor = try await apply(batch, at: cursor, written: written)
-                    if !batch.effects.isEmpty { written = cursor.scanned }
-                    if suspect.map({ $0 <= cursor.scanned }) ?? true {
-                        (suspect, attempts) = (nil, 0)
-                        blocked.withLock { $0 = nil }
-                    }
-                    applied.advance(to: cursor.scanned)
-                    if !batch.effects.isEmpty { onEffects() }
-                    page = try await ahead
-                } catch is Overtaken {
-                    try Task.checkCancellation()
-                    Logger(label: "dovetail.events").warning(
-                        "somebody else moves a reader's cursor; it goes on from there", metadata: ["reader": "\(name)"])
-                    cursor = try await place()
-                    (written, page, suspect, attempts) = (cursor.scanned, nil, nil, 0)
-                    applied.advance(to: cursor.scanned)
-                } catch let failure as HandlerFailure {
-                    try Task.checkCancellation()
-                    page = nil
-                    suspect = failure.event.position.number
-                    attempts += 1
-                    // The first failure of a batch is only followed by smaller pages, to come as far as possible.
-                    if batch.effects.count == 1 { try await report(failure, attempts: attempts) }
+                cursor = try await apply(batch, at: cursor, written: written)
+                if !batch.effects.isEmpty { written = cursor.scanned }
+                if suspect.map({ $0 <= cursor.scanned }) ?? true {
+                    (suspect, attempts) = (nil, 0)
+                    blocked.withLock { $0 = nil }
                 }
+                applied.advance(to: cursor.scanned)
+                if !batch.effects.isEmpty { onEffects() }
+                page = nil
+                page = try await ahead
+            } catch is Overtaken {
+                try Task.checkCancellation()
+                Logger(label: "dovetail.events").warning(
+                    "somebody else moves a reader's cursor; it goes on from there", metadata: ["reader": "\(name)"])
+                cursor = try await persistentPlace()
+                (written, page, suspect, attempts) = (cursor.scanned, nil, nil, 0)
+                applied.advance(to: cursor.scanned)
+            } catch let failure as HandlerFailure {
+                try Task.checkCancellation()
+                page = nil
+                suspect = failure.event.position.number
+                attempts += 1
+                // The first failure of a batch is only followed by smaller pages, to come as far as possible.
+                if failure.isAlone {
+                    try await pause(
+                        at: failure.event.position, failure.event.type, because: failure.error, attempts: attempts)
+                }
+            } catch let error as LogError where error.mayPass {
+                // The next event cannot be read, or what it does cannot be written.
+                attempts += 1
+                try await pause(at: log.position(cursor.scanned + 1), "event", because: error, attempts: attempts)
             }
-        } catch is CancellationError {
-            return
+        }
+    }
+
+    /// Its place, once the database says it.
+    private func persistentPlace() async throws -> Cursor {
+        var attempts = 0
+        while true {
+            do { return try await place() } catch let error as LogError where error.mayPass {
+                attempts += 1
+                try await pause(at: log.position(applied.value + 1), "event", because: error, attempts: attempts)
+            }
         }
     }
 
@@ -208,6 +228,8 @@ public final class EffectivelyOnceReader: Service {
     private struct HandlerFailure: Error {
         let event: StoredEvent
         let error: any Error
+        /// Whether there was no other in its batch.
+        let isAlone: Bool
     }
 
     private func apply(_ batch: Batch, at cursor: Cursor, written: Int64) async throws -> Cursor {
@@ -220,21 +242,23 @@ public final class EffectivelyOnceReader: Service {
         try await database.transaction("read \(name)", as: .engine) { transaction in
             guard try Cursor.load(name, in: transaction)?.scanned == written else { throw Overtaken() }
             for (event, effect) in batch.effects {
-                do { try effect(transaction) } catch { throw HandlerFailure(event: event, error: error) }
+                do { try effect(transaction) } catch {
+                    throw HandlerFailure(event: event, error: error, isAlone: batch.effects.count == 1)
+                }
             }
             try reached.save(name, in: transaction)
         }
         return next
     }
 
-    private func report(_ failure: HandlerFailure, attempts: Int) async throws {
-        let event = failure.event
-        blocked.withLock { $0 = (event.position, event.type, String(describing: failure.error), attempts) }
+    /// Notes what holds the reader up, and waits a while: the longer, the more often it has tried.
+    private func pause(at position: LogPosition, _ type: String, because error: any Error, attempts: Int) async throws {
+        blocked.withLock { $0 = (position, type, String(describing: error), attempts) }
         Logger(label: "dovetail.events").error(
             "a reader cannot get past an event",
             metadata: [
-                "reader": "\(name)", "position": "\(event.position.number)", "type": "\(event.type)",
-                "attempts": "\(attempts)", "error": "\(failure.error)",
+                "reader": "\(name)", "position": "\(position.number)", "type": "\(type)",
+                "attempts": "\(attempts)", "error": "\(error)",
             ])
         try await Task.sleep(for: .milliseconds(min(30_000, 50 << min(attempts, 10))))
     }

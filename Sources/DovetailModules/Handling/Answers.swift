@@ -18,7 +18,33 @@ struct Answers: Sendable {
                         key TEXT PRIMARY KEY, module TEXT NOT NULL, answer TEXT NOT NULL, answered_at BIGINT NOT NULL)
                     """,
                     "ALTER TABLE dovetail_answers ADD COLUMN input TEXT",
+                    "CREATE INDEX dovetail_answers_age ON dovetail_answers (answered_at)",
                 ]))
+    }
+
+    /// How many answers go in one transaction: its commit holds nobody up.
+    private static let step = 500
+
+    /// Forgets the answers that were given before `date`, with their keys; returns how many.
+    func forget(before date: Date) async throws -> Int {
+        var total = 0
+        while true {
+            // Nothing is written where nothing goes.
+            let isDue = try await log.snapshot { snapshot in
+                try snapshot.row(
+                    Bool.self, "SELECT EXISTS (SELECT 1 FROM dovetail_answers WHERE answered_at < \(date))")
+            }
+            guard isDue == true else { return total }
+            total += try await log.transaction("answers", as: .engine) { transaction in
+                try transaction.execute(
+                    """
+                    DELETE FROM dovetail_answers WHERE key IN (
+                        SELECT key FROM dovetail_answers WHERE answered_at < \(date) ORDER BY answered_at
+                        LIMIT \(Self.step))
+                    """)
+            }
+            try Task.checkCancellation()
+        }
     }
 
     private struct Kept: Decodable {

@@ -1,3 +1,4 @@
+import DovetailCQRS
 import DovetailContracts
 import DovetailCore
 import DovetailEvents
@@ -203,6 +204,7 @@ public struct EndpointTable: RawHandler {
         if let error = error as? LogError, error.code == .streamDeleted || error.code == .streamTombstoned {
             return Problem("deleted", status: 410)("\(error.subject): \(error.message)")
         }
+        if let error = error as? CommandConflict { return Problem("version-conflict", status: 409)("\(error)") }
         logger.error(
             "a handler failed",
             metadata: [

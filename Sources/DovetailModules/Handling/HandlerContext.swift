@@ -51,15 +51,16 @@ public struct HandlerContext: Sendable {
         (onceKey.map { UniqueID.derived(from: "new", $0) } ?? .v7()).description
     }
 
-    /// Carries out a command on an aggregate; once for the same idempotency key. See ``CommandExecutor/execute(_:_:key:source:context:_:)``.
+    /// Carries out a command on an aggregate; once for the same idempotency key. See ``CommandExecutor/execute(_:_:key:expected:source:context:_:)``.
     @discardableResult
     public func execute<State>(
-        _ aggregate: Aggregate<State>, _ id: String, _ decide: @Sendable (State) throws -> [NewEvent]
+        _ aggregate: Aggregate<State>, _ id: String, expected: ExpectedVersion = .any,
+        _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let ordinal = ordinals.next()
         let outcome = try await runtime.commands.execute(
             aggregate, id, key: onceKey.map { CommandKey("\($0)/\(ordinal)", input: fingerprint()) },
-            source: runtime.module, context: call, decide)
+            expected: expected, source: runtime.module, context: call, decide)
         reach(outcome.position)
         return outcome
     }
@@ -69,6 +70,22 @@ public struct HandlerContext: Sendable {
         _ aggregate: Aggregate<State>, _ id: String, asOf moment: AsOf = .now
     ) async throws -> (State, Int64) {
         try await runtime.commands.state(aggregate, id, asOf: moment)
+    }
+
+    /// Deletes an aggregate's instance for good: no command on it is carried out any more, its state is not shown, and its events go when nobody needs them. See ``CommandExecutor/tombstone(_:_:expected:holds:)``.
+    ///
+    /// An instance that is deleted already stays so. For what is told of a person, ``forget(_:reason:)`` is enough, and leaves the facts.
+    public func tombstone<State>(_ aggregate: Aggregate<State>, _ id: String) async throws {
+        try await runtime.commands.tombstone(aggregate, id)
+    }
+
+    /// Forgets a person, by the id under which ``Personal`` values are kept: nothing of theirs can be read again, in log, snapshots, read models, sagas, and backups.
+    ///
+    /// On record, and final, when it returns; other nodes follow by the event `dovetail.privacy.subject-forgotten`. Who is forgotten already stays so. Throws ``PersonalDataError``, and ``LogError`` where
+    /// the log could not be told yet, which is then done later.
+    public func forget(_ subject: String, reason: String? = nil) async throws {
+        guard let forget = runtime.forget else { throw PersonalDataError(.noVault, subject) }
+        try await forget(subject, reason)
     }
 
     /// Publishes events, once for the same idempotency key; returns when they are durable, with the position and the durability that they have reached.

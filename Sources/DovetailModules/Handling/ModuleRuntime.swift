@@ -13,13 +13,18 @@ package final class ModuleRuntime: Sendable {
     package let readModel: ReadModel
     let answers: Answers
     let scheduler: EventScheduler
+    /// Forgets a person, for a reason; nil where there are no keys of personal data.
+    let forget: Forgetting?
     private let sagas: [any SagaService]
+
+    package typealias Forgetting = @Sendable (_ subject: String, _ reason: String?) async throws -> Void
 
     package init(
         module: String, parts: ModuleParts, log: any EventLog, views: any Database, commands: CommandExecutor,
         scheduler: EventScheduler? = nil, sagas wakeUps: SagaWakeUps = SagaWakeUps(),
-        keepEndedSagas: Duration? = .seconds(30 * 86_400)
+        keepEndedSagas: Duration? = .seconds(30 * 86_400), forget: Forgetting? = nil
     ) {
+        self.forget = forget
         self.module = module
         self.parts = parts
         self.log = log

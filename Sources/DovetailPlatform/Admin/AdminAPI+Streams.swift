@@ -10,6 +10,24 @@ extension AdminAPI {
         public var stream: String
     }
 
+    /// Which events of a stream are asked for.
+    public struct StreamEvents: Wire, Constrained {
+        /// Its name.
+        public var stream: String
+        /// Those of lower versions than this; from the end unless given.
+        public var before: Int64?
+        /// So many at most.
+        public var limit: Int?
+
+        public static let constraints: Constraints = ["limit": .range(1...1000)]
+    }
+
+    /// Some events of a stream.
+    public struct StreamPage: Wire {
+        /// The newest first.
+        public var events: [EventLine]
+    }
+
     /// A stream whose first events are to go.
     public struct TruncateStream: Wire {
         /// Its name.

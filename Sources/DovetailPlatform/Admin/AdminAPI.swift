@@ -50,6 +50,10 @@ public struct AdminAPI: Contract {
     public let checkStored = Endpoint.post("/log/check-stored", Nothing.self, streams: StoredCheckProgress.self)
     /// Where a stream stands.
     public let stream = Endpoint.get("/streams/{stream}", ByStream.self, returns: StreamLine.self).fails(unknown)
+    /// Its events, the newest first.
+    public let streamEvents = Endpoint.get(
+        "/streams/{stream}/events", StreamEvents.self, returns: StreamPage.self
+    ).fails(unknown)
     /// Has a stream take no more events.
     public let deleteStream = Endpoint.delete("/streams/{stream}", ByStream.self).fails(unknown, refused)
     /// Deletes a stream for good, and lets go of its events as far as nobody needs them.

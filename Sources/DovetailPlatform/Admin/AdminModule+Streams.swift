@@ -7,6 +7,11 @@ extension ModuleBuilder<AdminAPI> {
     mutating func handleStreams(of node: Node) {
         let log = node.store.log
         handle(\.stream) { query, _ in .init(try await log.known(query.stream)) }
+        handle(\.streamEvents) { query, _ in
+            _ = try await log.known(query.stream)
+            let events = try await log.stream(query.stream, before: query.before ?? .max, limit: query.limit ?? 20)
+            return .init(events: events.map { AdminAPI.EventLine($0) })
+        }
         handle(\.deleteStream) { query, _ in
             try await told {
                 let status = try await log.known(query.stream)

@@ -8,7 +8,7 @@ struct StreamsCommand<Program: Platform>: AsyncParsableCommand {
         CommandConfiguration(
             commandName: "streams",
             abstract: "Shows the stream of an aggregate, ends it, or lets go of its first events.",
-            subcommands: [Show.self, Delete.self, Restore.self, Truncate.self, Metadata.self])
+            subcommands: [Show.self, Events.self, Delete.self, Restore.self, Truncate.self, Metadata.self])
     }
 
     /// Which stream is meant.
@@ -30,6 +30,34 @@ struct StreamsCommand<Program: Platform>: AsyncParsableCommand {
             try await node.ask(Program.modules, orStopped: true) { admin in
                 let status = try await admin.stream(.init(stream: command.chosen.stream))
                 say(command.node.json ? try line(status) : status.line)
+            }
+        }
+    }
+
+    struct Events: AsyncParsableCommand {
+        static var configuration: CommandConfiguration {
+            CommandConfiguration(commandName: "events", abstract: "Prints a stream's events, the newest first.")
+        }
+
+        @OptionGroup var node: NodeOptions
+        @OptionGroup var chosen: Chosen
+
+        @Option(help: "Those of lower versions than this; from the end unless given.")
+        var before: Int64?
+
+        @Option(help: "So many at most, up to 1000.")
+        var limit = 20
+
+        func run() async throws {
+            let query = self
+            try await node.ask(Program.modules, orStopped: true) { admin in
+                let page = try await admin.streamEvents(
+                    .init(stream: query.chosen.stream, before: query.before, limit: query.limit))
+                if query.node.json { return say(try line(page)) }
+                for event in page.events {
+                    let data = String(decoding: try JSON.encode(event.data), as: UTF8.self)
+                    say("\(event.streamVersion ?? 0)  \(event.number)  \(event.time.clock)  \(event.type)  \(data)")
+                }
             }
         }
     }

@@ -87,7 +87,8 @@ package struct Node: Sendable {
                 let runtime = ModuleRuntime(
                     module: module.name, parts: module.assemble(in: environment), log: store.log,
                     views: try store.views(module: module.name), commands: commands, scheduler: scheduler,
-                    sagas: sagaWakeUps, keepEndedSagas: configuration.sagas.keepEnded)
+                    sagas: sagaWakeUps, keepEndedSagas: configuration.sagas.keepEnded
+                ) { try await privacy.forget($0, reason: $1) }
                 if let finding = runtime.parts.contracts.flatMap(\.findings).first(where: { $0.severity == .error }) {
                     throw PlatformError("\(finding.place): \(finding.message)")
                 }
@@ -179,6 +180,9 @@ package struct Node: Sendable {
         services += runtimes.flatMap(\.services).map { UntilShutdown($0) }
         services.append(UntilShutdown(scheduler))
         services.append(UntilShutdown(retention))
+        if let keep = configuration.nodes.first(where: { $0.name == name })?.store.keepKeys {
+            services.append(UntilShutdown(KeyRetention(log: store.log, commands: commands, keep: keep)))
+        }
         services.append(UntilShutdown(privacy))
         if let webhooks { services.append(webhooks) }
         services.append(bus)

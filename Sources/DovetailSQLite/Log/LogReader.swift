@@ -13,6 +13,7 @@ final class LogReader {
     private let identity: (log: UniqueID, epoch: Int)
     private let page: SQLiteStatement
     private let ofStream: SQLiteStatement
+    private let ofStreamBackwards: SQLiteStatement
     private let byID: SQLiteStatement
     private let typeByID: SQLiteStatement
     private let streamByID: SQLiteStatement
@@ -28,6 +29,8 @@ final class LogReader {
             "SELECT \(columns) FROM dovetail_log WHERE position > ? AND position <= ? ORDER BY position")
         ofStream = try connection.prepare(
             "SELECT \(columns) FROM dovetail_log WHERE stream = ? AND version > ? ORDER BY version LIMIT ?")
+        ofStreamBackwards = try connection.prepare(
+            "SELECT \(columns) FROM dovetail_log WHERE stream = ? AND version < ? ORDER BY version DESC LIMIT ?")
         byID = try connection.prepare("SELECT \(columns) FROM dovetail_log WHERE id = ?")
         typeByID = try connection.prepare("SELECT name, version, source FROM dovetail_types WHERE id = ?")
         streamByID = try connection.prepare("SELECT name FROM dovetail_streams WHERE id = ?")
@@ -35,7 +38,7 @@ final class LogReader {
             "SELECT id, version, floor, deleted_at, tombstoned_at FROM dovetail_streams WHERE name = ?")
     }
 
-    /// Events after `number` and up to `head`, at most `limit`, of these types if any are given.
+    /// Events after `number` and up to `head`, at most `limit`, of these types if any are given. Throws when the first of them cannot be read: it is then the one behind `number`.
     func events(after number: Int64, upTo head: Int64, types: Set<String>?, limit: Int) throws -> EventPage {
         let after = max(0, number)
         let end = min(head, after.addingReportingOverflow(LogReader.window).partialValue)
@@ -46,13 +49,20 @@ final class LogReader {
         var events: [StoredEvent] = []
         var bytes = 0
         while try page.step() {
-            let kind = try kind(page.integer(1))
-            if let types, !types.contains(kind.name) { continue }
-            let next = try event(page, kind)
-            bytes += next.data.count
-            events.append(next)
+            let number = page.integer(0)
+            do {
+                let kind = try kind(page.integer(1))
+                if let types, !types.contains(kind.name) { continue }
+                let next = try event(page, kind)
+                bytes += next.data.count
+                events.append(next)
+            } catch {
+                // What comes before one that cannot be read is read all the same.
+                guard number - 1 > after else { throw error }
+                return EventPage(events: events, scanned: number - 1)
+            }
             if events.count == limit || bytes >= EventPage.maximumBytes {
-                return EventPage(events: events, scanned: page.integer(0))
+                return EventPage(events: events, scanned: number)
             }
         }
         return EventPage(events: events, scanned: end)
@@ -99,15 +109,26 @@ final class LogReader {
 
     /// Events of a stream after `version`, at most `limit`.
     func stream(_ name: String, after version: Int64, limit: Int) throws -> [StoredEvent] {
+        try stream(name, from: version, limit, by: ofStream)
+    }
+
+    /// Events of a stream before `version`, the newest first, at most `limit`.
+    func stream(_ name: String, before version: Int64, limit: Int) throws -> [StoredEvent] {
+        try stream(name, from: version, limit, by: ofStreamBackwards)
+    }
+
+    private func stream(
+        _ name: String, from version: Int64, _ limit: Int, by rows: SQLiteStatement
+    ) throws -> [StoredEvent] {
         streamByName.bind(1, name)
         defer { streamByName.reset() }
         guard try streamByName.step() else { return [] }
-        ofStream.bind(1, streamByName.integer(0))
-        ofStream.bind(2, version)
-        ofStream.bind(3, Int64(max(0, limit)))
-        defer { ofStream.reset() }
+        rows.bind(1, streamByName.integer(0))
+        rows.bind(2, version)
+        rows.bind(3, Int64(max(0, limit)))
+        defer { rows.reset() }
         var events: [StoredEvent] = []
-        while try ofStream.step() { events.append(try event(ofStream, kind(ofStream.integer(1)))) }
+        while try rows.step() { events.append(try event(rows, kind(rows.integer(1)))) }
         return events
     }
 

@@ -33,6 +33,7 @@ final class LogWriter {
 
     let identity: (log: UniqueID, epoch: Int)
     private let durability: Durability
+    private let clock: @Sendable () -> Date
     /// The number of the last event that was given out.
     private(set) var position: Int64
     private var durablePosition: Int64
@@ -56,8 +57,9 @@ final class LogWriter {
     private let connection: SQLiteConnection
 
     /// A writer for a log whose tables are there.
-    init(_ connection: SQLiteConnection, durability: Durability) throws {
+    init(_ connection: SQLiteConnection, durability: Durability, clock: @escaping @Sendable () -> Date) throws {
         self.connection = connection
+        self.clock = clock
         self.durability = durability
         identity = try LogSchema.identity(connection)
         func number(_ query: String) throws -> Int64 {
@@ -152,7 +154,7 @@ final class LogWriter {
     func append(_ appends: [PreparedAppend]) throws -> Appended {
         let before = mark
         do {
-            let now = max(lastTime, Int64(Date().timeIntervalSince1970 * 1e6))
+            let now = max(lastTime, Int64(clock().timeIntervalSince1970 * 1e6))
             var versions: [Int64] = []
             for append in appends {
                 if let version = try write(append, at: now) { versions.append(version) }

@@ -77,6 +77,10 @@ final class SQLiteLog: EventLog {
         try await database.readers.read { try $0.log.stream(name, after: version, limit: limit) }
     }
 
+    func stream(_ name: String, before version: Int64, limit: Int) async throws -> [StoredEvent] {
+        try await database.readers.read { try $0.log.stream(name, before: version, limit: limit) }
+    }
+
     func event(id: UniqueID) async throws -> StoredEvent? {
         try await database.readers.read { try $0.log.event(id: id) }
     }

@@ -29,6 +29,8 @@ public final class SQLiteStore: Sendable {
         public var previousMasterKeys: [MasterKey] = []
         /// Makes durable what a commit rests on.
         var beforeCommit: (@Sendable () throws -> Void)?
+        /// Tells the time that events get; a clock that jumps, for tests.
+        package var clock: @Sendable () -> Date = { Date() }
         /// The pages that the database may have: a full disk, for tests.
         package var maximumPages: Int?
 

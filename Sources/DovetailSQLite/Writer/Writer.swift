@@ -137,7 +137,9 @@ final class WriterCore {
             connection = try SQLiteConnection(path: settings.path)
             try WriterCore.configure(connection, settings)
             if settings.isLog { try LogSchema.prepare(connection) }
-            let log = settings.isLog ? try LogWriter(connection, durability: settings.durability) : nil
+            let log =
+                settings.isLog
+                ? try LogWriter(connection, durability: settings.durability, clock: settings.options.clock) : nil
             identity = log?.identity
             head.advance(to: log?.position ?? 0)
             group = try GroupCommit(

@@ -95,9 +95,12 @@ public enum EventLogConformance {
             let log = store.log
             _ = try await log.append([Append(stream: "s", expected: .exactly(0), events: [draft("s"), draft("s")])])
             for wrong in [0, 1, 3] as [Int64] {
-                try await expectFailure(.versionConflict, "expecting \(wrong) of 2") {
+                let error = try await expectFailure(.versionConflict, "expecting \(wrong) of 2") {
                     try await log.append([Append(stream: "s", expected: .exactly(wrong), events: [draft("s")])])
                 }
+                try expectEqual(
+                    error.message,
+                    "it is at version 2, not at \(wrong) as expected; load it again and decide anew", "what it says")
             }
             try await expectFailure(.versionConflict, "expecting 1 of a new stream") {
                 try await log.append([Append(stream: "new", expected: .exactly(1), events: [draft("n")])])

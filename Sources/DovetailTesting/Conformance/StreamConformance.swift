@@ -138,6 +138,38 @@ public enum StreamConformance {
             try expectEqual(try await versions(log, "s").count, 5, "what is left once it has")
             try await expectWhole(log, "the log")
         },
+        ConformanceCheck(
+            "a stream is read backwards from a version on, the newest first, and no further than what was truncated"
+        ) {
+            store in
+            let log = store.log
+            _ = try await log.append([Append(stream: "s", events: (1...7).map { draft($0) })])
+            _ = try await log.append([Append(stream: "other", events: [draft(1, id: "x")])])
+            _ = try await log.append([Append(stream: "s", events: [draft(8)])])
+            func backwards(before version: Int64, _ limit: Int) async throws -> [Int64] {
+                let events = try await log.stream("s", before: version, limit: limit)
+                try expectEqual(
+                    events.map { String(decoding: $0.data, as: UTF8.self) },
+                    events.map { "\($0.stream?.version ?? 0)" },
+                    "the events before \(version)")
+                return events.compactMap { $0.stream?.version }
+            }
+            try expectEqual(try await backwards(before: .max, 100), [8, 7, 6, 5, 4, 3, 2, 1], "all")
+            try expectEqual(try await backwards(before: .max, 3), [8, 7, 6], "the last three")
+            try expectEqual(try await backwards(before: 6, 3), [5, 4, 3], "those before")
+            try expectEqual(try await backwards(before: 3, 100), [2, 1], "the rest")
+            for version in [1, 0, -1, .min] as [Int64] {
+                try expectEqual(try await backwards(before: version, 3), [], "before \(version)")
+            }
+            for limit in [0, -1] { try expectEqual(try await backwards(before: .max, limit), [], "at most \(limit)") }
+            try expectEqual(try await log.stream("none", before: .max, limit: 3).count, 0, "of no stream")
+            try await log.truncate("s", through: 4)
+            try expectEqual(try await backwards(before: .max, 100), [8, 7, 6, 5], "what a truncation has left")
+            try expectEqual(try await backwards(before: 7, 100), [6, 5], "of that, before the seventh")
+            for version in [5, 4, 1, .min] as [Int64] {
+                try expectEqual(try await backwards(before: version, 3), [], "what is gone, before \(version)")
+            }
+        },
         ConformanceCheck("what is truncated is remembered where its id is a name's, with what it was asked with") {
             store in
             let log = store.log

@@ -42,6 +42,8 @@ extension PlatformConfiguration {
         public let durability: Durability
         /// How long published events are kept; for ever where no rule speaks of their topic.
         public let retention: [RetentionRule]
+        /// How long an answer that was given under an idempotency key is kept; ninety days by default.
+        public let keepKeys: Duration
     }
 }
 
@@ -76,6 +78,10 @@ extension PlatformConfiguration.Store {
         retention = section.collection(
             "retention", .list(of: .section("a retention rule", RetentionRule.init)),
             "How long published events are kept, by topic; for ever unless a rule says otherwise.")
+        keepKeys = section.value(
+            "keepKeys", .duration, default: "90d",
+            "How long the answer that was given under an idempotency key is kept, so that the key is not taken for a new one."
+        )
         if engine == .memory, path != nil { section.report("a store in memory has no path", key: "path") }
         if engine == .memory, section.has("durability") {
             section.report("a store in memory keeps nothing, whatever its durability", key: "durability")
