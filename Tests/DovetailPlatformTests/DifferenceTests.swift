@@ -15,6 +15,7 @@ let everyKey = """
         store:
           path: ⟨main.db|other.db⟩
           durability: ⟨full|normal⟩
+          keepKeys: ⟨90d|80d⟩
           retention: [{ topics: ⟨orders.#|users.#⟩, age: ⟨1d|2d⟩, size: ⟨1MiB|2MiB⟩, last: ⟨1000|2000⟩ }]
       second: { store: { engine: ⟨memory|sqlite⟩ } }
     gateway:
