@@ -95,6 +95,13 @@ let names = Projection(
     guard isFree == 1 else { throw AccountsAPI.nameTaken("'\(named.name)' is another account's") }
 }
 
+/// From one account to another: both events in one transaction, so that nobody ever sees the money twice, or not at all.
+func transfer(_ cents: Int, from payer: String, to payee: String, _ context: HandlerContext) async throws {
+    try await context.execute(MoneyAccount.aggregate, payer, MoneyAccount.aggregate, payee) { from, to in
+        (try from.move(-cents, of: payer), try to.move(cents, of: payee))
+    }
+}
+
 /// Commands decide on the aggregate, queries read the view or the past.
 let accounts = Module("accounts", provides: AccountsAPI()) { accounts in
     accounts.decides(on: MoneyAccount.aggregate)

@@ -25,12 +25,12 @@ public final class CommandExecutor: Sendable {
     /// After so many new instances of a category in a row, the next one is taken for new without asking the log first.
     private static let newInARow = 16
 
-    private let log: any EventLog
+    let log: any EventLog
     private let limit: Int
     private let cache = Mutex(Cache())
-    private let keys = KeyedTurns()
+    let keys = KeyedTurns()
     private let snapshots: SnapshotStore
-    private let memory: CommandMemory
+    let memory: CommandMemory
     /// The read models that change with events, by category.
     private let inline = Mutex<[String: [InlineProjection]]>([:])
 
@@ -75,15 +75,14 @@ public final class CommandExecutor: Sendable {
     @discardableResult
     public func execute<State>(
         _ aggregate: Aggregate<State>, _ id: String, key: CommandKey? = nil, expected: ExpectedVersion = .any,
-        source: String,
-        context: CallContext?, _ decide: @Sendable (State) throws -> [NewEvent]
+        source: String, context: CallContext?, _ decide: @Sendable (State) throws -> [NewEvent]
     ) async throws -> CommandOutcome {
         let stream = aggregate.stream(id)
         guard let key else {
             return try await run(aggregate, stream, nil, expected, source, context, decide)
         }
         return try await keys.withTurn(key.name) {
-            if let first = try await memory.outcome(of: key, on: stream) { return first }
+            if let first = try await memory.outcome(of: key, on: [stream]) { return first }
             return try await run(aggregate, stream, key, expected, source, context, decide)
         }
     }
@@ -154,7 +153,7 @@ public final class CommandExecutor: Sendable {
         (live as? any StateHolder)?.dropState()
     }
 
-    private func loader<State>(_ aggregate: Aggregate<State>) -> AggregateLoader<State> {
+    func loader<State>(_ aggregate: Aggregate<State>) -> AggregateLoader<State> {
         AggregateLoader(aggregate: aggregate, log: log, snapshots: snapshots)
     }
 
@@ -207,7 +206,7 @@ public final class CommandExecutor: Sendable {
             } catch let error as LogError where error.code == .versionConflict {
                 live.invalidate(decision.generation)
                 note(aggregate.category, isNew: false)
-                if let key, let first = try await memory.outcome(of: key, on: stream) { return first }
+                if let key, let first = try await memory.outcome(of: key, on: [stream]) { return first }
                 conflicts += 1
                 // Conflicts come from another writer of the stream, or behind a failed append; a hundred in a row are neither.
                 guard conflicts < 100 else { throw error }
@@ -220,7 +219,7 @@ public final class CommandExecutor: Sendable {
             if let refusal = decision.refusal { throw refusal }
             if appended.wasDuplicate {
                 live.invalidate(decision.generation)
-                if let key, let first = try await memory.outcome(of: key, on: stream) { return first }
+                if let key, let first = try await memory.outcome(of: key, on: [stream]) { return first }
             } else if let state = decision.snapshot, let time = appended.time {
                 await live.save(state, version: decision.version, time: time)
             }
@@ -232,9 +231,15 @@ public final class CommandExecutor: Sendable {
     }
 
     private func enqueue(_ append: Append, of category: String, _ source: String) throws -> Ticket<Appended> {
+        guard !append.events.isEmpty, let effect = effect(of: category) else { return try log.enqueue([append]) }
+        return try log.enqueue(append, as: source, with: effect)
+    }
+
+    /// What the read models that change with a category's events do; nil if there are none.
+    func effect(of category: String) -> Append.Effect? {
         let inline = inline.withLock { $0.isEmpty ? [] : $0[category] ?? [] }
-        if inline.isEmpty || append.events.isEmpty { return try log.enqueue([append]) }
-        return try log.enqueue(append, as: source) { events, transaction in
+        if inline.isEmpty { return nil }
+        return { events, transaction in
             for projection in inline { try projection.apply(events, in: transaction) }
         }
     }

@@ -36,27 +36,29 @@ final class CommandMemory: Sendable {
 
     init(log: any EventLog) { self.log = log }
 
-    /// What became of the command of a key; nil if it was not carried out. Throws ``Problem/keyReused`` if that was on another instance, or asked with something else.
-    func outcome(of key: CommandKey, on stream: String) async throws -> CommandOutcome? {
-        if let outcome = try await outcome(of: key, on: stream, key.eventID) { return outcome }
+    /// What became of the command of a key on these streams; nil if it was not carried out. Throws ``Problem/keyReused`` if that was on another instance, or asked with something else.
+    func outcome(of key: CommandKey, on streams: Set<String>) async throws -> CommandOutcome? {
+        if let outcome = try await outcome(of: key, on: streams, key.eventID) { return outcome }
         if let row = try await row(key) {
-            guard row.stream == stream else { throw Problem.keyReused }
+            guard streams.contains(row.stream) else { throw Problem.keyReused }
             try key.confirm(row.input)
             return CommandOutcome(position: log.position(row.position), version: row.version, wasDuplicate: true)
         }
         // Ids of before had the stream in them.
-        return try await outcome(of: key, on: stream) { key.earlierEventID(stream, $0) }
+        guard streams.count == 1, let stream = streams.first else { return nil }
+        return try await outcome(of: key, on: streams) { key.earlierEventID(stream, $0) }
     }
 
     private func outcome(
-        of key: CommandKey, on stream: String, _ id: (Int) -> UniqueID
+        of key: CommandKey, on streams: Set<String>, _ id: (Int) -> UniqueID
     ) async throws -> CommandOutcome? {
         guard let first = try await place(of: id(0)) else { return nil }
         if let its = first.stream {
-            guard its == stream else { throw Problem.keyReused }
+            guard streams.contains(its) else { throw Problem.keyReused }
         } else {
             // It was truncated with its stream, so one of which less was truncated is another.
-            let truncated = try await log.streamStatus(stream)?.truncated ?? 0
+            var truncated: Int64 = 0
+            for stream in streams { truncated = max(truncated, try await log.streamStatus(stream)?.truncated ?? 0) }
             guard truncated >= first.version else { throw Problem.keyReused }
         }
         try key.confirm(first.input)

@@ -65,6 +65,21 @@ public struct HandlerContext: Sendable {
         return outcome
     }
 
+    /// Carries out a command on two aggregates in one transaction; once for the same idempotency key. See ``CommandExecutor/execute(_:_:_:_:key:source:context:_:)``.
+    @discardableResult
+    public func execute<First, Second>(
+        _ first: Aggregate<First>, _ firstID: String, _ second: Aggregate<Second>, _ secondID: String,
+        _ decide: @Sendable (First, Second) throws -> (first: [NewEvent], second: [NewEvent])
+    ) async throws -> CommandOutcome {
+        let ordinal = ordinals.next()
+        let outcome = try await runtime.commands.execute(
+            first, firstID, second, secondID,
+            key: onceKey.map { CommandKey("\($0)/\(ordinal)", input: fingerprint()) }, source: runtime.module,
+            context: call, decide)
+        reach(outcome.position)
+        return outcome
+    }
+
     /// An aggregate's state and version, as of now or as of an earlier version or time. See ``CommandExecutor/state(_:_:asOf:)``.
     public func state<State>(
         _ aggregate: Aggregate<State>, _ id: String, asOf moment: AsOf = .now
