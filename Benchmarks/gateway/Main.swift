@@ -26,13 +26,14 @@ struct GatewayBench {
         var routes = [
             Route(
                 id: "all", path: try PathPattern("/**"), authentication: options.authentication,
-                rateLimit: options.rateLimit, destination: .http("backend"))
+                rateLimits: options.rateLimits, destination: .http("backend"))
         ]
         for number in 0..<options.routes - 1 {
             routes.append(
                 Route(
                     id: "route-\(number)", path: try PathPattern("/service\(number)/items/{id}"),
-                    authentication: options.authentication, rateLimit: options.rateLimit, destination: .http("backend"))
+                    authentication: options.authentication, rateLimits: options.rateLimits,
+                    destination: .http("backend"))
             )
         }
         var configuration = GatewayConfiguration(

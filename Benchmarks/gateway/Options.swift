@@ -54,8 +54,8 @@ struct Options: Sendable {
     }
 
     /// One that is asked each time and refuses nobody.
-    var rateLimit: Route.Limit? {
-        secret == nil ? nil : Route.Limit(RateLimit(1_000_000, per: .seconds(1), burst: 1_000_000), by: .principal)
+    var rateLimits: [Route.Limit] {
+        secret == nil ? [] : [Route.Limit(RateLimit(1_000_000, per: .seconds(1), burst: 1_000_000), by: .principal)]
     }
 
     var logger: Logger {

@@ -201,6 +201,35 @@ import Testing
         await backend.stop()
     }
 
+    /// An answer to http is none to https, or whom it sends to https is sent there for ever (RFC 9111 2); an unsafe request makes both stale.
+    @Test func whatIsKeptIsOfOneScheme() async throws {
+        let (backend, count) = try await counting { request, number in
+            number == 1
+                ? "HTTP/1.1 301 Moved\r\nLocation: https://gateway.test/x\r\nCache-Control: max-age=60\r\n"
+                : "Cache-Control: max-age=60\r\n"
+        }
+        var settings = configuration(backend, routes: [try cached()])
+        settings.trustedProxies = [try #require(AddressRange("127.0.0.0/8"))]
+        try await withGateway(settings) { gateway in
+            func ask(_ scheme: String) async throws -> ReceivedResponse? {
+                try await gateway.get("/x", fields: ["X-Forwarded-Proto: \(scheme)"])
+            }
+            let first = try await ask("http")
+            #expect(first?.status == 301)
+            #expect(try await ask("https")?.text == "answer 2")
+            #expect(try await ask("http")?.status == 301)
+            #expect(try await ask("https")?.text == "answer 2")
+            #expect(count.all.count == 2)
+            _ = try await gateway.send("DELETE /x HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+            #expect(try await ask("https")?.text == "answer 4")
+            #expect(try await ask("http")?.text == "answer 5")
+            gateway.gateway.invalidate(path: "/x")
+            #expect(try await ask("https")?.text == "answer 6")
+            #expect(try await ask("http")?.text == "answer 7")
+        }
+        await backend.stop()
+    }
+
     @Test func asksWhetherItStillHolds() async throws {
         let (backend, count) = try await counting { request, number in
             request.value("if-none-match") == "\"a\"" && number < 4

@@ -31,7 +31,8 @@ struct FilterTests {
             routes: [
                 Route(
                     id: "echo", methods: [.get, .post], path: try PathPattern("/echo/{id}"),
-                    authentication: authentication, scopes: scopes, rateLimit: limit, timeout: timeout,
+                    authentication: authentication, scopes: scopes, rateLimits: limit.map { [$0] } ?? [],
+                    timeout: timeout,
                     rewrite: .template("/v1/{id}"), destination: .handler(handler), cors: cors)
             ],
             authenticators: [

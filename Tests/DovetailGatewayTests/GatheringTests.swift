@@ -44,7 +44,7 @@ struct GatheringTests {
                     id: path, path: try PathPattern(path),
                     authentication: path.hasPrefix("/users") ? .named("keys") : .none,
                     scopes: path.hasPrefix("/users") ? ["read"] : [],
-                    rateLimit: path == "/fails" ? .init(RateLimit(2, per: .seconds(3600)), by: .address) : nil,
+                    rateLimits: path == "/fails" ? [.init(RateLimit(2, per: .seconds(3600)), by: .address)] : [],
                     destination: .handler(handler)))
         }
         return GatewayConfiguration(

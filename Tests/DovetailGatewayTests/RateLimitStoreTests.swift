@@ -28,7 +28,7 @@ struct RateLimitStoreTests {
                 Route(
                     id: "r", path: try PathPattern("/x"),
                     authentication: subject == .principal ? .named("keys") : .none,
-                    rateLimit: .init(RateLimit(3, per: .seconds(3600)), by: subject),
+                    rateLimits: [.init(RateLimit(3, per: .seconds(3600)), by: subject)],
                     destination: .handler(EchoHandler()))
             ],
             authenticators: [
@@ -36,7 +36,7 @@ struct RateLimitStoreTests {
             ], timeouts: .init(drain: .seconds(10)))
     }
 
-    @Test(arguments: [Route.RateLimitSubject.address, .principal, .header("x-tenant")])
+    @Test(arguments: [Route.RateLimitSubject.address, .principal, .header("x-tenant"), .route])
     func gatewaysThatShareAStoreCountTogether(_ subject: Route.RateLimitSubject) async throws {
         let store = FickleStore()
         let fields = ["X-Key: a-secret-of-ann", "X-Tenant: acme"]
@@ -54,11 +54,30 @@ struct RateLimitStoreTests {
         }
         let key =
             switch subject {
+            case .route: "route"
             case .address: "127.0.0.1"
             case .principal: "keys\nann"
             case .header: "acme"
             }
         #expect(Set(store.asked.all) == ["r \(key)"])
+    }
+
+    /// Each of several limits has counts of its own, and the store is asked about one after the other.
+    @Test func aStoreCountsEachOfSeveralLimits() async throws {
+        let store = FickleStore()
+        var configuration = try limited(by: .address)
+        configuration.routes[0].rateLimits = [
+            .init(RateLimit(1, per: .seconds(3600)), by: .route),
+            .init(RateLimit(5, per: .seconds(3600)), by: .address),
+        ]
+        try await withGateway(configuration, rateLimits: store) { gateway in
+            var statuses: [Int?] = []
+            for _ in 0..<2 { statuses.append(try await gateway.get("/x")?.status) }
+            #expect(statuses == [200, 429])
+        }
+        #expect(
+            store.asked.all
+                == Array(repeating: ["r by address 127.0.0.1", "r by route route"], count: 2).flatMap { $0 })
     }
 
     @Test func aGatewayCountsByItselfWhileItsStoreIsAway() async throws {

@@ -395,8 +395,8 @@ struct ResilienceTests {
         func variant(_ number: Int) throws -> GatewayConfiguration {
             var routes = [try route("all", "/**")]
             for extra in 0..<(number % 7) { routes.append(try route("extra-\(extra)", "/extra-\(extra)/{id}")) }
-            routes[0].rateLimit =
-                number % 3 == 0 ? .init(.init(1_000_000, per: .seconds(1)), by: .address) : nil
+            routes[0].rateLimits =
+                number % 3 == 0 ? [.init(.init(1_000_000, per: .seconds(1)), by: .address)] : []
             routes[0].responseHeaders = number % 2 == 0 ? HeaderEdits(set: ["X-Variant": "\(number)"]) : nil
             return configuration(backend, routes: routes) { upstream in upstream.poolSize = 64 + number % 5 }
         }

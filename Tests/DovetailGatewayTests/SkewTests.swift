@@ -44,7 +44,7 @@ import Testing
 
     private func limited(_ limit: RateLimit, _ backend: Backend) throws -> GatewayConfiguration {
         var route = try route("all", "/**")
-        route.rateLimit = Route.Limit(limit, by: .address)
+        route.rateLimits = [Route.Limit(limit, by: .address)]
         return configuration(backend, routes: [route])
     }
 

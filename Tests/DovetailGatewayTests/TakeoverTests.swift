@@ -16,7 +16,7 @@ import Testing
         var upstream = Upstream(name: "u", servers: [.init(host: "127.0.0.1", port: 1)])
         change(&upstream)
         var route = try route("all", "/**")
-        route.rateLimit = Route.Limit(RateLimit(count, per: .seconds(3600)), by: .address)
+        route.rateLimits = [Route.Limit(RateLimit(count, per: .seconds(3600)), by: .address)]
         return GatewayConfiguration(listen: .init(port: 0), routes: [route], upstreams: [upstream])
     }
 
@@ -35,7 +35,7 @@ import Testing
         let (snapshot, limiter) = try await loop.submit {
             (
                 ObjectIdentifier(worker.value.snapshot),
-                worker.value.snapshot.routes[0].limit.map { ObjectIdentifier($0.limiter) }
+                worker.value.snapshot.routes[0].earlyLimits.first.map { ObjectIdentifier($0.limiter) }
             )
         }.get()
         let next = try limited(20) { $0.poolSize = 7 }
@@ -48,7 +48,7 @@ import Testing
         // Nor does what was counted begin anew, when the first configuration is read again.
         try await workers.apply(first, verifiers: [:])
         let after = try await loop.submit {
-            worker.value.snapshot.routes[0].limit.map { ObjectIdentifier($0.limiter) }
+            worker.value.snapshot.routes[0].earlyLimits.first.map { ObjectIdentifier($0.limiter) }
         }.get()
         #expect(after == limiter && limiter != nil)
     }

@@ -19,8 +19,11 @@ import Testing
         """
     }
 
-    private func compile(_ gateway: String) throws -> GatewayConfiguration {
-        try #require(try RoutePlan(parse(text(gateway)), catalog: ModuleCatalog([]), folder: ".").compiled)
+    private func compile(
+        _ gateway: String, upstreams: String = "u: { servers: [http://127.0.0.1:1] }"
+    ) throws -> GatewayConfiguration {
+        try #require(
+            try RoutePlan(parse(text(gateway, upstreams: upstreams)), catalog: ModuleCatalog([]), folder: ".").compiled)
     }
 
     @Test func authenticatorsAreWhatTheFileSays() throws {
@@ -98,8 +101,68 @@ import Testing
         let findings = RouteReach(compiled).findings
         #expect(findings.map(\.severity) == [.error, .warning, .error])
         #expect(findings[0].message.contains("never taken"))
-        #expect(findings[1].message.contains("/v2/orders/{}"))
+        #expect(findings[1].message.contains("/v2/orders/"))
         #expect(findings[1].place.contains("/old/**"))
         #expect(findings[2].message.contains("'a'"))
+    }
+
+    /// Whatever the upstream is called, and however the path is written, what is guarded by one route and open by another is found.
+    @Test(
+        arguments: [
+            // The same server under another name.
+            (
+                "{ path: /admin/**, authentication: keys, upstream: u }",
+                "{ path: /x/**, authentication: none, upstream: same, rewrite: { stripPrefix: /x } }", "leads to"
+            ),
+            // An expression that goes before the prefix.
+            (
+                "{ path: /admin/**, authentication: keys, upstream: u }",
+                "{ path: \"~ ^/admin/[a-z]+$\", authentication: none, upstream: u }", "leads to"
+            ),
+            // An expression whose captures are written into the path.
+            (
+                "{ path: /admin/**, authentication: keys, upstream: u }",
+                "{ path: \"~ ^/(?<a>[a-z]+)/go$\", authentication: none, upstream: u, rewrite: { path: \"/{a}\" } }",
+                "cannot be told"
+            ),
+            // A guarded expression.
+            (
+                "{ path: \"~ ^/a[0-9]+$\", authentication: keys, upstream: u }",
+                "{ path: /x/**, authentication: none, upstream: same, rewrite: { stripPrefix: /x } }", "leads to"
+            ),
+            // What is guarded is taken first, or is elsewhere, or is something else.
+            (
+                "{ path: /admin/**, authentication: keys, upstream: u }",
+                "{ path: /**, authentication: none, upstream: u }", nil
+            ),
+            (
+                "{ path: \"/items/{id}\", authentication: keys, upstream: u }",
+                "{ path: \"~ ^/items/[0-9]+$\", authentication: none, upstream: u }", nil
+            ),
+            (
+                "{ path: /admin/**, authentication: keys, upstream: u }",
+                "{ path: /x/**, authentication: none, upstream: other, rewrite: { stripPrefix: /x } }", nil
+            ),
+            (
+                "{ path: /admin/**, authentication: keys, upstream: u }",
+                "{ path: \"~ ^/shop/[a-z]+$\", authentication: none, upstream: u }", nil
+            ),
+            (
+                "{ path: /admin/**, methods: [POST], authentication: keys, upstream: u }",
+                "{ path: \"~ ^/admin/[a-z]+$\", methods: [GET], authentication: none, upstream: u }", nil
+            ),
+        ] as [(String, String, String?)])
+    func checkFindsWhatIsOpenedWhateverItIsWrittenAs(_ guarded: String, _ open: String, _ expected: String?) throws {
+        let compiled = try compile(
+            """
+            authentication: { keys: { apiKeys: { keys: { acme: { key: a-key-of-sixteen-bytes } } } } }
+            routes: [\(guarded), \(open)]
+            """,
+            upstreams: [("u", 9), ("same", 9), ("other", 10)].map { name, port in
+                "\(name): { servers: [http://127.0.0.1:\(port)] }"
+            }.joined(separator: ", "))
+        let findings = RouteReach(compiled).findings
+        #expect(findings.count == (expected == nil ? 0 : 1), "\(findings)")
+        if let expected { #expect(findings.first?.message.contains(expected) == true, "\(findings)") }
     }
 }

@@ -16,8 +16,8 @@ import Testing
         #expect(
             gateway.routes.map(\.authentication) == [.authenticator("customers"), .none, .authenticator("customers")])
         #expect(gateway.routes[0].target == .contract(ContractReference(name: "orders", major: 1)))
-        #expect(gateway.routes[0].rateLimit?.limit == RateLimit(100, per: .seconds(1), burst: 200))
-        #expect(gateway.routes[0].rateLimit?.key == .principal)
+        #expect(gateway.routes[0].rateLimits.first?.limit == RateLimit(100, per: .seconds(1), burst: 200))
+        #expect(gateway.routes[0].rateLimits.first?.key == .principal)
         #expect(gateway.routes[2].rewrite == .stripPrefix("/legacy"))
         #expect(gateway.routes[2].target == .upstream("legacy"))
         let legacy = try #require(platform.upstreams["legacy"])

@@ -197,6 +197,53 @@ import Testing
         #expect(routes.map { $0.deprecation?.date } == [1_790_812_800, nil, nil])
     }
 
+    /// What becomes of one section shares its limits, and several limits hold all.
+    @Test func limitsAreOfTheSection() throws {
+        let configuration = try compiled(
+            file(
+                routes: """
+                      - path: /a
+                        authentication: none
+                        maxInFlight: 5
+                        rateLimit: [{ rate: 10/s, by: route }, { rate: 1/s, burst: 5 }]
+                        versions: { by: header:x-version, default: "1", of: { "1": { upstream: one }, "2": { upstream: two } } }
+                      - { path: /b, methods: [PUT], authentication: none, upstream: one, rateLimit: { rate: 2/s } }
+                    """))
+        #expect(configuration.routes.count == 4)
+        #expect(Set(configuration.routes.prefix(3).map(\.section)) == ["/a"])
+        #expect(configuration.routes[0].rateLimits.map(\.by) == [.route, .address])
+        #expect(configuration.routes[3].section == "PUT /b")
+        let wrong = issues(
+            in: file(routes: "  - { path: /a, authentication: none, upstream: one, rateLimit: [{ rate: fast }, {}] }"))
+        #expect(wrong.contains { $0.contains("gateway.routes[0].rateLimit[0].rate: expected a rate") }, "\(wrong)")
+        #expect(wrong.contains { $0.contains("gateway.routes[0].rateLimit[1]: 'rate' is missing") }, "\(wrong)")
+    }
+
+    @Test func hostsAndNamesWithUnderscoresComeFromTheFile() throws {
+        let routes = "  - { path: /a, authentication: none, upstream: one }"
+        let standard = try compiled(file(routes: routes))
+        #expect(standard.underscores == .dropped)
+        #expect(standard.upstreams.allSatisfy { $0.hostHeader == .client })
+        let open = try compiled(
+            file(
+                gateway: "  underscoresInHeaders: true",
+                routes: "  - { path: /a, authentication: none, upstream: one, headers: { X_Beta: 1 } }"))
+        #expect(open.underscores == .forwarded)
+        for (text, header) in [
+            ("server", Upstream.HostHeader.server), ("API.internal", .fixed("api.internal")),
+            ("api.internal:8443", .fixed("api.internal:8443")),
+        ] {
+            let compiled = try compiled(file(routes: routes, upstream: "    hostHeader: \(text)"))
+            #expect(compiled.upstreams.first { $0.name == "one" }?.hostHeader == header)
+        }
+        for text in ["https://a.test", "a.test:99999", "''"] {
+            let found = issues(in: file(routes: routes, upstream: "    hostHeader: \(text)"))
+            #expect(
+                found.contains { $0.contains("upstreams.one.hostHeader: expected client, server or a host name") },
+                "\(found)")
+        }
+    }
+
     @Test func versionsByPathBecomeRoutes() throws {
         let text = file(
             routes: """
@@ -216,16 +263,5 @@ import Testing
             ))
         #expect(wrong.contains { $0.contains("no version is named") })
         #expect(wrong.contains { $0.contains("did you mean 'two'") })
-    }
-
-    @Test func differencesInTrafficAreTold() throws {
-        let before = try compiled(file(routes: "  - { path: /a, authentication: none, upstream: one }"))
-        let after = try compiled(
-            file(
-                routes: "  - { path: /a, authentication: none, upstream: one, mirror: { upstream: two } }",
-                upstream: "    hedge: { after: 50ms }"))
-        let lines = GatewayDifference(from: before, to: after).lines
-        #expect(lines.contains { $0.contains("mirror none → two") })
-        #expect(lines.contains { $0.hasPrefix("~ upstream one: hedge none → after") })
     }
 }

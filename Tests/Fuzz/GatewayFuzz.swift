@@ -71,7 +71,7 @@
                 (match, captured) == find(method, host, Array("GET ".utf8), path), "a route that depends on the place")
             guard case .route(let index) = match else { return }
             let route = routes[index]
-            precondition(MethodSet(route).contains(method), "a route that does not take the method")
+            precondition(MethodSet(route.methods).contains(method), "a route that does not take the method")
             precondition(captured.count == route.path.captures.count, "a route with captures of another")
             guard route.path.expression == nil else { return }
             precondition(rebuilt(route.path, captured, path) == path, "a route of another path")

@@ -93,7 +93,7 @@ final class HealthChecks: Sendable {
         _ server: Upstream.Server, of upstream: Upstream, _ check: Upstream.HealthCheck, _ tls: NIOSSLContext?
     ) async -> Outcome {
         let request =
-            "GET \(check.path) HTTP/1.1\r\nhost: \(server.authority)\r\nuser-agent: dovetail-health-check\r\nconnection: close\r\n\r\n"
+            "GET \(check.path) HTTP/1.1\r\nhost: \(upstream.host(for: server))\r\nuser-agent: dovetail-health-check\r\nconnection: close\r\n\r\n"
         // Not one of the gateway's own: those end with it, in the middle of a probe.
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let answer = loop.makePromise(of: Int.self)

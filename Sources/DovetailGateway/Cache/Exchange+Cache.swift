@@ -216,7 +216,9 @@ extension Exchange {
         }
         let way = "\(fill.status); fwd-status=\(response.status)"
         cacheStatus = way
-        guard let storability, let declared = bodyBytes(response), declared <= fill.policy.maximumBodyBytes else {
+        guard let storability, !varies(storability, byWhoAsks: pool), let declared = bodyBytes(response),
+            declared <= fill.policy.maximumBodyBytes
+        else {
             releaseWaiters(Exchange.isFailure(response.status) ? .failed : .over)
             return false
         }
@@ -228,6 +230,16 @@ extension Exchange {
             vary: storability.vary.map { .init(name: $0, value: said($0)) }, times: storability.times)
         cacheStatus = way + "; stored"
         return false
+    }
+
+    /// Whether an answer depends on fields in which the gateway tells who asks: what a client sends under these names says nothing of it.
+    private func varies(_ storability: Storability, byWhoAsks pool: UpstreamPool?) -> Bool {
+        guard granted != nil || pool?.principalHeaders != nil else { return false }
+        return storability.vary.contains { name in
+            name.withUnsafeBytes { name in
+                (granted?.replaces(name) ?? false) || (pool?.principalHeaders?.drops(name) ?? false)
+            }
+        }
     }
 
     /// A streamed answer of a handler is not kept.
@@ -353,7 +365,8 @@ extension Exchange {
             var place = bytes[head.host].map(lowercased)
             place.append(0x20)
             place += bytes[head.path]
-            var rest = head.query.map { [0x3F] + bytes[$0] } ?? []
+            var rest = client.isSecure ? Array("https".utf8) : Array("http".utf8)
+            if let query = head.query { rest += [0x3F] + bytes[query] }
             if let route, route.hasConditions { rest += [0x20] + Array(route.id.utf8) }
             return ResponseCache.Key(place: place, rest: rest)
         }

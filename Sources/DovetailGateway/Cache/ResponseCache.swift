@@ -10,7 +10,7 @@ final class ResponseCache: Sendable {
     struct Key: Hashable, Sendable {
         /// The host and the path, in canonical form: what an unsafe request to them throws away (RFC 9111 4.4).
         var place: [UInt8]
-        /// The query, and the route where it has conditions.
+        /// The scheme, the query, and the route where it has conditions. What is thrown away for a place is so for both schemes.
         var rest: [UInt8]
     }
 

@@ -50,6 +50,12 @@ struct HeadReader {
     private var searched = 0
     private var hasStartLine = false
 
+    /// Goes on with these fields in place of those that were read.
+    mutating func replaceFields(_ fields: some Sequence<HeaderField>) {
+        self.fields.removeAll(keepingCapacity: true)
+        self.fields.append(contentsOf: fields)
+    }
+
     /// Makes ready for the next head; keeps the room for fields.
     mutating func reset() {
         fields.removeAll(keepingCapacity: true)

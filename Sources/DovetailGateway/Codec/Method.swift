@@ -1,10 +1,23 @@
 import HTTPTypes
 
-/// The methods of RFC 9110 9 and RFC 5789 that a gateway forwards.
-enum Method: UInt8, Sendable, CaseIterable {
+/// The methods of RFC 9110 9 and RFC 5789 that a gateway knows, and any other.
+enum Method: UInt8, Sendable {
     case get, head, post, put, patch, delete, options
+    /// One that a gateway forwards without knowing what it means: neither safe nor to be sent twice, as far as it can tell.
+    case other
 
-    /// Upper case, as on the wire.
+    /// Those that have a meaning here.
+    static var known: [Method] { [.get, .head, .post, .put, .patch, .delete, .options] }
+    /// The longest name of one that has none.
+    static let longestName = 32
+
+    /// Whether a method of this name is forwarded: not those that are between a client and its next hop (RFC 9110 9.3.6 and 9.3.8).
+    static func isForwarded(_ name: UnsafeRawBufferPointer) -> Bool {
+        !name.isEmpty && name.count <= longestName && name.allSatisfy(ByteClass.token.contains) && !name.equals("TRACE")
+            && !name.equals("CONNECT")
+    }
+
+    /// Upper case, as on the wire; of another nothing.
     var name: StaticString {
         switch self {
         case .get: "GET"
@@ -14,10 +27,12 @@ enum Method: UInt8, Sendable, CaseIterable {
         case .patch: "PATCH"
         case .delete: "DELETE"
         case .options: "OPTIONS"
+        case .other: ""
         }
     }
 
-    var request: HTTPRequest.Method {
+    /// The same for others; nil for one that has no name here.
+    var request: HTTPRequest.Method? {
         switch self {
         case .get: .get
         case .head: .head
@@ -26,6 +41,7 @@ enum Method: UInt8, Sendable, CaseIterable {
         case .patch: .patch
         case .delete: .delete
         case .options: .options
+        case .other: nil
         }
     }
 
@@ -33,9 +49,9 @@ enum Method: UInt8, Sendable, CaseIterable {
     var isSafe: Bool { self == .get || self == .head || self == .options }
 
     /// Whether sending twice does no more than sending once (RFC 9110 9.2.2).
-    var isIdempotent: Bool { self != .post && self != .patch }
+    var isIdempotent: Bool { self != .post && self != .patch && self != .other }
 
-    /// The method that `bytes` name exactly; method names are case-sensitive (RFC 9110 9.1).
+    /// The known method that `bytes` name exactly; method names are case-sensitive (RFC 9110 9.1).
     init?(_ bytes: UnsafeRawBufferPointer) {
         switch bytes.count {
         case 3:
@@ -61,7 +77,7 @@ extension UnsafeRawBufferPointer {
     }
 }
 
-/// A set of methods in a byte.
+/// A set of methods in a byte; those that are not known are in it or not, all together.
 struct MethodSet: Sendable, Hashable {
     var bits: UInt8 = 0
 
@@ -70,10 +86,10 @@ struct MethodSet: Sendable, Hashable {
 
     mutating func insert(_ method: Method) { bits |= 1 << method.rawValue }
 
-    static var all: MethodSet { MethodSet(bits: 0x7F) }
+    static var all: MethodSet { MethodSet(bits: 0xFF) }
 
     /// As in `Allow`: `GET, HEAD`.
     var description: String {
-        Method.allCases.filter(contains).map { $0.name.description }.joined(separator: ", ")
+        Method.known.filter(contains).map { $0.name.description }.joined(separator: ", ")
     }
 }

@@ -1,6 +1,8 @@
 /// A request's head, read and validated in place; ranges point into the bytes it was read from.
 struct RequestHead {
     var method = Method.get
+    /// Where its name stands.
+    var methodName = ByteRange.empty
     /// Canonical.
     var path = ByteRange.empty
     /// Without the question mark.
@@ -21,12 +23,16 @@ struct RequestHead {
     var traceparent: ByteRange?
     var correlationID: ByteRange?
     private var targetHasAuthority = false
+    /// How many fields were taken out because of their names.
+    private(set) var droppedFields = 0
 
     /// Reads as far as the bytes go: true when `reader` has found the head's end and the head is whole and valid.
     ///
-    /// `bytes` begin with the head. They are changed in one case: an escaped path is brought into canonical form.
+    /// `bytes` begin with the head. They are changed in two cases: an escaped path is brought into canonical form, and fields whose names hold an
+    /// underscore are taken out, where `underscores` says so.
     mutating func read(
-        _ bytes: UnsafeMutableRawBufferPointer, with reader: inout HeadReader, limits: HeadLimits
+        _ bytes: UnsafeMutableRawBufferPointer, with reader: inout HeadReader, limits: HeadLimits,
+        underscores: UnderscoreNames? = nil
     ) throws(CodecError) -> Int? {
         var start: ByteRange?
         let length = try reader.read(UnsafeRawBufferPointer(bytes), limits: limits) { (_, line) throws(CodecError) in
@@ -34,6 +40,7 @@ struct RequestHead {
         }
         if let start { try readStartLine(bytes, start, limits) }
         guard let length else { return nil }
+        if let underscores { droppedFields = reader.drop(underscores, from: bytes, length: length) }
         try readFields(UnsafeRawBufferPointer(bytes), reader.fields)
         return length
     }
@@ -52,11 +59,14 @@ struct RequestHead {
         guard targetEnd > space + 1, end - targetEnd == 9 else { throw .bad("the request line is malformed") }
         try readVersion(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[(targetEnd + 1)..<end]))
         guard targetEnd - space - 1 <= limits.target else { throw .targetTooLong }
-        let name = UnsafeRawBufferPointer(bytes)[ByteRange(start, space)]
-        guard let method = Method(name) else {
-            throw CodecError(status: 501, reason: "the method is not supported")
+        methodName = ByteRange(start, space)
+        let name = UnsafeRawBufferPointer(bytes)[methodName]
+        if let known = Method(name) {
+            method = known
+        } else {
+            guard Method.isForwarded(name) else { throw CodecError(status: 501, reason: "the method is not supported") }
+            method = .other
         }
-        self.method = method
         try readTarget(bytes, space + 1, targetEnd)
     }
 

@@ -2,10 +2,13 @@
 enum TrailerSection {
     /// The lines without those that say what only a head may: framing, routing, who asks, how the answer is to be used
     /// (RFC 9110 6.5.1).
-    static func forwarded(_ lines: [UInt8]) -> [UInt8] {
+    ///
+    /// - Parameter underscores: What becomes of names with underscores, where a client has sent them.
+    static func forwarded(_ lines: [UInt8], underscores: UnderscoreNames? = nil) -> [UInt8] {
         guard !lines.isEmpty else { return [] }
         var kept: [UInt8] = []
         forEachField(lines) { name, line in
+            if let underscores, HeadReader.goes(name, underscores) { return }
             if mayStand(name) { kept += line }
         }
         return kept

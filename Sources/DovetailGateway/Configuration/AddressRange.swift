@@ -40,6 +40,9 @@ public struct AddressRange: Sendable, Hashable, CustomStringConvertible {
         return rest == 0 || (address[whole] ^ prefix[whole]) >> (8 - rest) == 0
     }
 
+    /// Whether the range holds all of another.
+    public func contains(_ other: AddressRange) -> Bool { bits <= other.bits && contains(other.prefix) }
+
     /// Four or sixteen bytes as an address is written; nil for any other number.
     static func text(of bytes: [UInt8]) -> String? {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))

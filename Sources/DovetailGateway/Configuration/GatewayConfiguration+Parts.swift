@@ -32,6 +32,19 @@ extension GatewayConfiguration {
         guard route.timeout != nil else { throw refuse("is answered by other routes, and needs a timeout") }
     }
 
+    /// Throws ``GatewayConfigurationError`` for routes that share limits which are not the same.
+    func validateSections() throws(GatewayConfigurationError) {
+        for (section, parts) in Dictionary(grouping: routes, by: \.limitedAs) {
+            guard let first = parts.first else { continue }
+            for part in parts.dropFirst()
+            where part.rateLimits != first.rateLimits || part.maximumInFlight != first.maximumInFlight {
+                throw GatewayConfigurationError(
+                    "routes '\(first.id)' and '\(part.id)' share the limits of '\(section)', and do not say the same of them"
+                )
+            }
+        }
+    }
+
     /// Throws ``GatewayConfigurationError`` for an authenticator that nobody could satisfy.
     func validateAuthenticators() throws(GatewayConfigurationError) {
         for (name, authenticator) in authenticators {

@@ -51,6 +51,8 @@ public struct GatewayConfiguration: Sendable {
     public var trustedProxies: [AddressRange] = []
     /// Whether upstreams get `Forwarded` (RFC 7239) beside `X-Forwarded-*`.
     public var sendsForwarded = false
+    /// What becomes of clients' fields, and trailers, whose names hold an underscore.
+    public var underscores = UnderscoreNames.dropped
     /// What the gateway takes on in all.
     public var load = LoadLimits()
     /// How large a request's head may be.
@@ -105,6 +107,7 @@ public struct GatewayConfiguration: Sendable {
             }
             try validate(route)
         }
+        try validateSections()
         for policy in routes.compactMap(\.cors) + [cors].compactMap({ $0 })
         where policy.allowCredentials && policy.allowOrigins.contains("*") {
             throw GatewayConfigurationError("cors: credentials are not allowed together with the origin '*'")
@@ -121,6 +124,15 @@ public struct GatewayConfiguration: Sendable {
                 throw GatewayConfigurationError("upstream '\(upstream.name)' has no servers")
             }
             try upstream.validateTraffic()
+            if let flaw = upstream.principalHeaders?.flaw {
+                throw GatewayConfigurationError("upstream '\(upstream.name)' \(flaw)")
+            }
+            if case .fixed(let host) = upstream.hostHeader,
+                host.isEmpty || !Array(host.utf8).withUnsafeBytes({ $0.isHost })
+            {
+                throw GatewayConfigurationError(
+                    "upstream '\(upstream.name)' sends the Host '\(host)', which is no name or address")
+            }
             guard upstream.poolSize > 0, upstream.maximumWaiting >= 0, upstream.connectTimeout > .zero else {
                 throw GatewayConfigurationError(
                     "upstream '\(upstream.name)' needs a pool and a connect timeout above zero")
@@ -155,7 +167,7 @@ public struct GatewayConfiguration: Sendable {
         func refuse(_ reason: String) -> GatewayConfigurationError {
             GatewayConfigurationError("route '\(route.id)' \(reason)")
         }
-        for method in route.methods where !Method.allCases.contains(where: { $0.request == method }) {
+        for method in route.methods where !Array(method.rawValue.utf8).withUnsafeBytes({ Method.isForwarded($0) }) {
             throw refuse("takes the method \(method.rawValue), which is not supported")
         }
         try route.validateTraffic()

@@ -38,6 +38,6 @@ extension Exchange {
         }
         answer(
             status: redirect.status, reason: Exchange.reason(of: redirect.status),
-            fields: [("location", String(buffer: location))], body: [])
+            fields: edited([("location", String(buffer: location))]), body: [])
     }
 }

@@ -25,6 +25,8 @@ public struct Route: Sendable {
 
     /// Whose requests a rate limit counts together.
     public enum RateLimitSubject: Sendable, Hashable {
+        /// All of them.
+        case route
         /// Those of one principal; those without one by address.
         case principal
         /// Those of one client address.
@@ -75,6 +77,8 @@ public struct Route: Sendable {
 
     /// Names the route in metrics, logs and explanations; unique in a configuration.
     public var id: String
+    /// What it is a part of, with other routes of the same name: they share what their limits let in. Nil for a route by itself.
+    public var section: String?
     /// The host it is for, in lower case and without a port; nil for every host.
     public var host: String?
     /// The methods it takes; empty for all. GET includes HEAD.
@@ -89,9 +93,9 @@ public struct Route: Sendable {
     public var allowsWebSocket = false
     /// What is kept of an upstream's answers; nil for nothing.
     public var cache: CachePolicy?
-    /// Changes to the request's fields, for an upstream.
+    /// Changes to the request's fields, for whoever answers it.
     public var requestHeaders: HeaderEdits?
-    /// Changes to the fields of an upstream's answer.
+    /// Changes to the fields of its answers, but for refusals of the gateway's own.
     public var responseHeaders: HeaderEdits?
     /// Who may use it.
     public var authentication: Authentication
@@ -99,8 +103,9 @@ public struct Route: Sendable {
     public var scopes: Set<String>
     /// Claims that the principal must have, all of them, with their values; `{name}` stands for what the path captured.
     public var claims: [String: String] = [:]
-    /// A limit on requests.
-    public var rateLimit: Limit?
+    /// Limits on requests: a request has to be let in by each of them. Those that do not ask who calls are asked before authentication, then those by
+    /// principal, then those of the route as a whole; of the same kind in this order.
+    public var rateLimits: [Limit]
     /// From the request's head to the answer's last byte; nil for no limit, as a stream of events wants it.
     public var timeout: Duration?
     /// The path that the upstream sees.
@@ -122,10 +127,13 @@ public struct Route: Sendable {
     /// Its own cross-origin policy; nil for the gateway's.
     public var cors: CORSPolicy?
 
+    /// What its limits are counted under.
+    var limitedAs: String { section ?? id }
+
     /// A route; 15 s and 1 MiB of body unless given.
     public init(
         id: String, host: String? = nil, methods: Set<HTTPRequest.Method> = [], path: PathPattern,
-        authentication: Authentication, scopes: Set<String> = [], rateLimit: Limit? = nil,
+        authentication: Authentication, scopes: Set<String> = [], rateLimits: [Limit] = [],
         timeout: Duration? = .seconds(15), rewrite: Rewrite = .none, destination: Destination,
         isIdempotent: Bool? = nil, maximumBodyBytes: Int = 1_048_576, cors: CORSPolicy? = nil
     ) {
@@ -135,7 +143,7 @@ public struct Route: Sendable {
         self.path = path
         self.authentication = authentication
         self.scopes = scopes
-        self.rateLimit = rateLimit
+        self.rateLimits = rateLimits
         self.timeout = timeout
         self.rewrite = rewrite
         self.destination = destination

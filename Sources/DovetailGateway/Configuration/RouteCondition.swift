@@ -68,6 +68,28 @@ struct CompiledCondition: Sendable {
         says(in: bytes, query: query, fields: fields) != isAbsent
     }
 
+    /// Whether the request that a cross-origin preflight asks for may say it, or, where it must not, need not.
+    ///
+    /// Of its fields a preflight names those that the page sets, and no values (Fetch standard, 4.8). Others come from the browser, which does not
+    /// tell of them: cookies, languages, what is accepted.
+    func mayHold(in bytes: UnsafeRawBufferPointer, query: ByteRange?, fields: [HeaderField]) -> Bool {
+        guard isHeader else { return holds(in: bytes, query: query, fields: fields) }
+        if CompiledCondition.areBrowsers.contains(name) || name.starts(with: Array("sec-".utf8)) { return true }
+        var isNamed = false
+        for field in fields where bytes[field.name].equalsIgnoringCase("access-control-request-headers") {
+            bytes[field.value].forEachListElement { if $0.equalsIgnoringCase(name) { isNamed = true } }
+        }
+        return isNamed != isAbsent
+    }
+
+    /// Fields that a browser sends with no word in the preflight.
+    private static let areBrowsers: Set<[UInt8]> = Set(
+        [
+            "accept", "accept-charset", "accept-encoding", "accept-language", "content-language", "content-type",
+            "cookie",
+            "dnt", "host", "origin", "range", "referer", "user-agent", "via",
+        ].map { Array($0.utf8) })
+
     /// Whether a head says it; any of several fields or parameters of the name may.
     private func says(in bytes: UnsafeRawBufferPointer, query: ByteRange?, fields: [HeaderField]) -> Bool {
         if isHeader {

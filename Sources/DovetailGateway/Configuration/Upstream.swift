@@ -16,7 +16,10 @@ public struct Upstream: Sendable {
         /// The host as configured.
         var hostName: String { resolvedFrom ?? host }
         /// Host and port as `Host` has them.
-        var authority: String { "\(hostName.contains(":") ? "[\(hostName)]" : hostName):\(port)" }
+        var authority: String { "\(bracketed):\(port)" }
+        /// The same without the port that the scheme implies.
+        func authority(isSecure: Bool) -> String { port == (isSecure ? 443 : 80) ? bracketed : authority }
+        private var bracketed: String { hostName.contains(":") ? "[\(hostName)]" : hostName }
 
         /// A server.
         public init(host: String, port: Int, weight: Int = 1) {
@@ -24,6 +27,16 @@ public struct Upstream: Sendable {
             self.port = port
             self.weight = weight
         }
+    }
+
+    /// Which `Host` servers are told, `:authority` in HTTP/2. `X-Forwarded-Host` is the client's in any case.
+    public enum HostHeader: Sendable, Hashable {
+        /// The one that the client has sent.
+        case client
+        /// The server's own name, as it is configured, with its port where that is not the scheme's.
+        case server
+        /// This one, with its port where it has one.
+        case fixed(String)
     }
 
     /// What is spoken to servers.
@@ -114,6 +127,8 @@ public struct Upstream: Sendable {
     public var servers: [Server]
     /// What is spoken to them.
     public var `protocol` = Transport.http1
+    /// Which `Host` they are told.
+    public var hostHeader = HostHeader.client
     /// How a server is chosen.
     public var loadBalancing: LoadBalancing
     /// When a server is left out because of its answers; nil for never.
@@ -148,6 +163,8 @@ public struct Upstream: Sendable {
     public var slowStart: Duration?
     /// How often the names of servers are resolved anew; nil for when a connection is made.
     public var resolveInterval: Duration?
+    /// How its servers are told who calls; nil for not at all.
+    public var principalHeaders: PrincipalHeaders?
     /// Whether its servers are nodes of this platform: they alone are told the principal, and get the nodes' token.
     public var isFellow: Bool
 
@@ -173,19 +190,30 @@ public struct Upstream: Sendable {
         self.isFellow = isFellow
     }
 
+    /// What a server is told that it is asked as, where that is not for the client to say.
+    func host(for server: Server) -> String {
+        switch hostHeader {
+        case .client: server.authority
+        case .server: server.authority(isSecure: tls != nil)
+        case .fixed(let host): host
+        }
+    }
+
     /// Whether `other` says the same, so that pools, breaker and budget can go on.
     func isSame(as other: Upstream) -> Bool { servers == other.servers && isSameButServers(as: other) }
 
     /// Whether `other` says the same but for which servers there are.
     func isSameButServers(as other: Upstream) -> Bool {
-        name == other.name && self.protocol == other.protocol && loadBalancing == other.loadBalancing
+        name == other.name && self.protocol == other.protocol && hostHeader == other.hostHeader
+            && loadBalancing == other.loadBalancing
             && tls == other.tls && outlierEjection == other.outlierEjection && healthCheck == other.healthCheck
             && connectTimeout == other.connectTimeout && attemptTimeout == other.attemptTimeout
             && poolSize == other.poolSize
             && maximumWaiting == other.maximumWaiting && idleTimeout == other.idleTimeout && retry == other.retry
             && isFellow == other.isFellow && maximumInFlight == other.maximumInFlight
             && adaptiveInFlight == other.adaptiveInFlight && hedge == other.hedge && slowStart == other.slowStart
-            && resolveInterval == other.resolveInterval && Upstream.isSame(circuitBreaker, other.circuitBreaker)
+            && resolveInterval == other.resolveInterval && principalHeaders == other.principalHeaders
+            && Upstream.isSame(circuitBreaker, other.circuitBreaker)
     }
 
     /// Compares what the gateway uses of two policies; a closure cannot be compared.

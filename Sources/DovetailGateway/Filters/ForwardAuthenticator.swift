@@ -140,7 +140,7 @@ final class ForwardAuthenticator {
                 output.writeLiteral("\r\n")
             }
             forwarding.writeLiteral("x-forwarded-method: ")
-            forwarding.writeLiteral(exchange.head.method.name)
+            forwarding.writeRaw(bytes[exchange.head.methodName])
             forwarding.writeLiteral("\r\nx-forwarded-uri: ")
             forwarding.writeRaw(bytes[exchange.head.path])
             if let query = exchange.head.query {
@@ -179,7 +179,7 @@ final class ForwardAuthenticator {
                 add(value)
             }
             guard settings.keeping == .request else { return }
-            withUnsafeBytes(of: exchange.head.method.rawValue, add)
+            add(bytes[exchange.head.methodName])
             add(bytes[exchange.head.host])
             add(bytes[exchange.head.path])
             add(bytes[exchange.head.query ?? .empty])

@@ -7,7 +7,7 @@ extension Exchange {
     func writeRequestHead(into output: inout ByteBuffer, serverName: String, now: MonotonicTime) {
         output.reserveCapacity(headBytes.readableBytes + 768)
         headBytes.withUnsafeReadableBytes { bytes in
-            output.writeLiteral(head.method.name)
+            output.writeRaw(bytes[head.methodName])
             output.writeInteger(UInt8(0x20))
             writePath(into: &output, bytes)
             if let query = head.query {
@@ -15,7 +15,11 @@ extension Exchange {
                 output.writeRaw(bytes[query])
             }
             output.writeLiteral(" HTTP/1.1\r\nhost: ")
-            if head.host.isEmpty { output.writeString(serverName) } else { output.writeRaw(bytes[head.host]) }
+            if head.host.isEmpty || pool?.sendsOwnHost ?? false {
+                output.writeString(serverName)
+            } else {
+                output.writeRaw(bytes[head.host])
+            }
             output.writeLiteral("\r\n")
             writeFields(into: &output, bytes)
             if let forwarding = client.origin?.forwarding {
@@ -110,14 +114,12 @@ extension Exchange {
     private func writeFields(into output: inout ByteBuffer, _ bytes: UnsafeRawBufferPointer) {
         var runStart = -1
         let edits = route?.requestHeaders
-        let isFilling = fill != nil
         let granted = granted
+        let told = pool?.principalHeaders
+        let isPlain = edits == nil && granted == nil && told == nil && fill == nil && !head.nominatesFields
         for index in fields.indices {
             let field = fields[index]
-            let forwards =
-                isForwarded(field.known) && !(head.nominatesFields && isNominated(field, bytes))
-                && !(edits?.drops(bytes[field.name]) ?? false) && !(granted?.replaces(bytes[field.name]) ?? false)
-                && !(isFilling && Exchange.isConditional(bytes[field.name]))
+            let forwards = isForwarded(field.known) && (isPlain || passes(field, bytes, edits))
             if forwards {
                 if runStart < 0 { runStart = Int(field.name.start) }
             } else if runStart >= 0 {
@@ -129,7 +131,18 @@ extension Exchange {
         if runStart >= 0 { output.writeRaw(bytes[ByteRange(runStart, bytes.count - 2)]) }
         if let edits { output.writeBytes(edits.lines) }
         if let granted { output.writeBytes(granted.lines) }
+        if let told, let principal { output.writeBytes(told.lines(of: principal)) }
         if let stale = fill?.stale { writeConditions(of: stale, into: &output) }
+    }
+
+    /// Whether a field goes through where not all do that are not of the hop.
+    private func passes(
+        _ field: HeaderField, _ bytes: UnsafeRawBufferPointer, _ edits: CompiledHeaderEdits?
+    ) -> Bool {
+        let name = bytes[field.name]
+        return !(head.nominatesFields && isNominated(field, bytes)) && !(edits?.drops(name) ?? false)
+            && !(granted?.replaces(name) ?? false) && !(pool?.principalHeaders?.drops(name) ?? false)
+            && !(fill != nil && Exchange.isConditional(name))
     }
 
     /// The client's own conditions are answered from what is kept.

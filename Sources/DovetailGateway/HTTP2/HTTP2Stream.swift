@@ -88,7 +88,7 @@ final class HTTP2Stream: ChannelDuplexHandler {
             wantsTunnel = true
             methodText = "GET"
         }
-        method = Array(methodText.utf8).withUnsafeBytes { Method($0) } ?? .get
+        method = Array(methodText.utf8).withUnsafeBytes { Method($0) } ?? .other
         let authority = frame.headers.first(name: ":authority")
         var bytes = context.channel.allocator.buffer(capacity: 512)
         bytes.writeString(methodText)

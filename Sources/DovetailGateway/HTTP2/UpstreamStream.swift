@@ -81,7 +81,7 @@ final class UpstreamStream: ChannelDuplexHandler {
         var path = bytes[head.path].text
         if let query = head.query { path += "?\(bytes[query].text)" }
         var headers = HPACKHeaders([
-            (":method", "\(head.method.name)"), (":scheme", scheme), (":authority", bytes[head.host].text),
+            (":method", bytes[head.methodName].text), (":scheme", scheme), (":authority", bytes[head.host].text),
             (":path", path),
         ])
         for field in reader.fields {

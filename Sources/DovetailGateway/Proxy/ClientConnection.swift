@@ -271,11 +271,11 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
             if inputClosed { context?.close(promise: nil) }
             return false
         }
-        let limits = worker.snapshot.configuration.headLimits
+        let (limits, underscores) = (worker.snapshot.headLimits, worker.snapshot.underscores)
         var failure: CodecError?
         let length = inbound.withUnsafeMutableReadableBytes { bytes -> Int? in
             do throws(CodecError) {
-                return try head.read(bytes, with: &reader, limits: limits)
+                return try head.read(bytes, with: &reader, limits: limits, underscores: underscores)
             } catch {
                 failure = error
                 return nil
@@ -295,6 +295,7 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
         if inbound.readableBytes == 0 { inbound = ByteBuffer() }
         headStarted = false
         hasServed = true
+        if head.droppedFields > 0 { worker.counters.droppedFields += UInt64(head.droppedFields) }
         start(bytes)
         return true
     }

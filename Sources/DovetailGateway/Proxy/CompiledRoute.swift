@@ -43,7 +43,10 @@ final class CompiledRoute {
     let responseHeaders: CompiledHeaderEdits?
     let destination: Destination
     let cors: CompiledCORS?
-    let limit: CompiledLimit?
+    /// Limits that do not ask who calls.
+    let earlyLimits: [CompiledLimit]
+    /// Those that do, and those of the route as a whole.
+    let lateLimits: [CompiledLimit]
     let authenticator: CompiledAuthenticator?
     let authenticatorName: String?
     let scopes: Set<String>
@@ -85,7 +88,7 @@ final class CompiledRoute {
         counters = worker.counters(forRoute: route.id)
         isEssential = route.isEssential
         deprecationLines = route.deprecation?.lines
-        inFlight = route.maximumInFlight.flatMap { worker.shared.inFlight(for: route.id, $0) }
+        inFlight = route.maximumInFlight.flatMap { worker.shared.inFlight(for: route.limitedAs, $0) }
         rewrite =
             switch route.rewrite {
             case .none: .none
@@ -116,12 +119,15 @@ final class CompiledRoute {
             }
             destination = .split(parts)
         }
-        cors = (route.cors ?? configuration.cors).map { CompiledCORS($0, methods: MethodSet(route)) }
-        limit = route.rateLimit.map {
-            CompiledLimit(
-                $0, limiter: worker.shared.limiter(for: route.id, limit: $0), route: route.id,
-                store: worker.shared.rateLimits)
+        let headers = route.conditions.compactMap { condition -> String? in
+            if case .header(let name) = condition.part { name } else { nil }
         }
+        cors = (route.cors ?? configuration.cors).map {
+            CompiledCORS($0, methods: route.methods, headers: headers)
+        }
+        let limits = CompiledLimit.limits(of: route, shared: worker.shared)
+        earlyLimits = limits.filter { $0.phase == 0 }
+        lateLimits = limits.filter { $0.phase > 0 }.sorted { $0.phase < $1.phase }
         switch route.authentication {
         case .none: (authenticator, authenticatorName) = (nil, nil)
         case .named(let name):

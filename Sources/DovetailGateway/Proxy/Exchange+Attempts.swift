@@ -76,7 +76,8 @@ extension Exchange {
     func endRequest(on connection: UpstreamConnection) {
         if head.framing == .chunked {
             var last = ByteBuffer(staticString: "0\r\n")
-            last.writeBytes(TrailerSection.forwarded(client.requestTrailers))
+            last.writeBytes(
+                TrailerSection.forwarded(client.requestTrailers, underscores: snapshot.configuration.underscores))
             last.writeLiteral("\r\n")
             connection.write(last)
         }

@@ -125,6 +125,11 @@ extension Exchange {
         finish()
     }
 
+    /// The fields of an answer as the route changes them.
+    func edited(_ fields: [(String, String)]) -> [(String, String)] {
+        route?.responseHeaders?.applied(to: fields) ?? fields
+    }
+
     /// Begins an answer whose body comes in pieces.
     func beginAnswer(status: Int, reason: String, fields: [(String, String)]) {
         self.status = status
@@ -154,6 +159,12 @@ extension Exchange {
         if framing == .chunked { worker.scratch.writeLiteral("transfer-encoding: chunked\r\n") }
         writeGatewayFields(into: &worker.scratch)
         worker.scratch.writeLiteral("\r\n")
+    }
+
+    /// The request's method by its name.
+    var methodText: String {
+        guard head.method == .other else { return head.method.name.description }
+        return headBytes.withUnsafeReadableBytes { $0[head.methodName].text }
     }
 
     var correlationText: String {

@@ -40,7 +40,9 @@ final class Exchange {
     var principal: VerifiedPrincipal?
     /// What another service has it pass on.
     var granted: GrantedFields?
+    /// What its route's limits have said so far.
     var limitReport: LimitReport?
+    var moreLimitReports: [LimitReport]?
 
     var responder = Responder.none
     /// Over: the answer is out, or there is nobody to answer.
@@ -134,21 +136,21 @@ final class Exchange {
         {
             return
         }
-        let match: Router.Match? = client.origin?.route == nil ? match(head.method) : nil
+        let match: Router.Match? = client.origin?.route == nil ? match(head.method, head.methodName) : nil
         switch match {
         case nil: route = client.origin?.route
         case .route(let index): route = snapshot.routes[index]
         case .methodNotAllowed(let allowed):
+            grantOrigin(by: snapshot.cors)
             let problem = Problem("method-not-allowed", status: 405, detail: "this path takes \(allowed.description)")
             return reject(.methodNotAllowed, problem, fields: [("allow", allowed.description)])
         case .notFound:
+            grantOrigin(by: snapshot.cors)
             return reject(.noRoute, Problem("no-route", status: 404, detail: "nothing is reachable at this path"))
         }
         guard let route else { return }
+        if head.origin != nil { grantOrigin(by: route.cors) }
         if let load = snapshot.load, client.origin?.purpose != .authentication, !admitToGateway(load, route) { return }
-        if let origin = head.origin, let cors = route.cors {
-            originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
-        }
         if case .length(let length) = head.framing, length > route.maximumBodyBytes { return rejectBody() }
         if let timeout = route.timeoutNanoseconds {
             var deadline = started.advanced(byNanoseconds: timeout)
@@ -156,7 +158,7 @@ final class Exchange {
             self.deadline = deadline
             worker.schedule(client.deadlineTimer, at: deadline)
         }
-        guard admitAddress(), limitByAddress() else { return }
+        guard admitAddress(), limitBeforeAuthentication() else { return }
         identify()
     }
 
@@ -174,23 +176,33 @@ final class Exchange {
         }
     }
 
-    private func match(_ method: Method) -> Router.Match {
+    /// Finds out what the request's origin may be told, by the policy of its route; where there is none, by the gateway's.
+    private func grantOrigin(by cors: CompiledCORS?) {
+        guard let cors, let origin = head.origin else { return }
+        originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
+    }
+
+    private func match(_ method: Method, _ name: ByteRange, isPreflight: Bool = false) -> Router.Match {
         headBytes.withUnsafeReadableBytes { bytes in
             snapshot.router.match(
-                method, host: bytes[head.host], bytes: bytes, path: head.path, query: head.query, fields: fields,
-                captures: &captures)
+                method, named: name, host: bytes[head.host], bytes: bytes, path: head.path, query: head.query,
+                fields: fields,
+                isPreflight: isPreflight, captures: &captures)
         }
     }
 
     /// Answers a preflight before any authentication, where the route it asks about has a policy.
     private func answerPreflight(origin: ByteRange, method: ByteRange) -> Bool {
-        let wanted = headBytes.withUnsafeReadableBytes { Method($0[method]) }
-        guard let wanted, case .route(let index) = match(wanted), let cors = snapshot.routes[index].cors else {
-            return false
+        let wanted = headBytes.withUnsafeReadableBytes { bytes in
+            Method(bytes[method]) ?? (Method.isForwarded(bytes[method]) ? .other : nil)
         }
+        guard let wanted, case .route(let index) = match(wanted, method, isPreflight: true),
+            let cors = snapshot.routes[index].cors
+        else { return false }
         route = snapshot.routes[index]
-        originGrant = headBytes.withUnsafeReadableBytes { cors.grant($0[origin]) }
-        guard originGrant != nil, cors.methods.contains(wanted) else {
+        grantOrigin(by: cors)
+        let isAllowed = headBytes.withUnsafeReadableBytes { cors.allows(wanted, named: $0[method]) }
+        guard originGrant != nil, isAllowed else {
             reject(.forbidden, Problem("origin-not-allowed", status: 403, detail: "this origin may not do this"))
             return true
         }
@@ -201,7 +213,7 @@ final class Exchange {
     /// The principal, if one is needed, is known: what is left is whether it may, how often, and the forwarding.
     func authenticated() {
         guard let route, !isOver else { return }
-        guard authorise(for: route), limitByPrincipal() else { return }
+        guard authorise(for: route), limitAfterAuthentication() else { return }
         proceed()
     }
 

@@ -72,7 +72,7 @@ final class HandlerCall {
         }
         // Writing may end the connection, and nobody else may hold the exchange then.
         let exchange = exchange
-        let fields = HandlerCall.fields(of: response.headers)
+        let fields = HandlerCall.fields(of: response.headers, ownsCORS: exchange.route?.cors != nil)
         let reason = Exchange.reason(of: response.status.code)
         switch response.body {
         case .bytes(let bytes):
@@ -81,10 +81,11 @@ final class HandlerCall {
             if exchange.cacheAnswer(status: response.status.code, reason: reason, fields: fields, body: bytes) {
                 break
             }
-            exchange.answer(status: response.status.code, reason: reason, fields: fields, body: bytes)
+            exchange.answer(
+                status: response.status.code, reason: reason, fields: exchange.edited(fields), body: bytes)
         case .stream:
             exchange.leaveCache()
-            exchange.beginAnswer(status: response.status.code, reason: reason, fields: fields)
+            exchange.beginAnswer(status: response.status.code, reason: reason, fields: exchange.edited(fields))
         }
         return true
     }
@@ -116,12 +117,13 @@ final class HandlerCall {
     }
 
     /// Fields of an answer without those that are the connection's.
-    private static func fields(of headers: HTTPFields) -> [(String, String)] {
+    private static func fields(of headers: HTTPFields, ownsCORS: Bool) -> [(String, String)] {
         headers.compactMap { field in
             var name = field.name.canonicalName
             let known = name.withUTF8 { KnownField.of(UnsafeRawBufferPointer($0)) }
             switch known {
             case .contentLength, .transferEncoding, .connection, .hopByHop, .correlationID, .date: return nil
+            case .accessControl where ownsCORS: return nil
             default: return (field.name.rawName, field.value)
             }
         }
@@ -164,7 +166,9 @@ extension Exchange {
             var idempotencyKey: String?
             var causationID: String?
             var after: String?
+            let edits = route?.requestHeaders
             for field in fields {
+                if let edits, edits.drops(bytes[field.name]) { continue }
                 let value = bytes[field.value].text
                 switch field.known {
                 case .idempotencyKey: idempotencyKey = value
@@ -179,6 +183,15 @@ extension Exchange {
                     headers.append(HTTPField(name: name, value: value))
                 }
             }
+            for field in edits?.added ?? [] {
+                guard let name = HTTPField.Name(field.name) else { continue }
+                headers.append(HTTPField(name: name, value: field.value))
+                switch Array(field.name.utf8).withUnsafeBytes({ KnownField.of($0) }) {
+                case .idempotencyKey: idempotencyKey = field.value
+                case .causationID: causationID = field.value
+                default: break
+                }
+            }
             for field in granted?.fields ?? [] {
                 if let name = HTTPField.Name(field.name) {
                     headers.append(HTTPField(name: name, value: field.value))
@@ -190,7 +203,8 @@ extension Exchange {
                 deadline: deadline, principal: principal?.principal, idempotencyKey: idempotencyKey,
                 correlationID: correlationText, causationID: causationID, trace: serviceContext(headers), after: after)
             return RawRequest(
-                method: head.method == .head ? .get : head.method.request, path: String(buffer: path),
+                method: head.method == .head ? .get : head.method.request ?? .init(rawValue: methodText) ?? .post,
+                path: String(buffer: path),
                 query: head.query.map { bytes[$0].text }, headers: headers, body: body, context: context)
         }
     }

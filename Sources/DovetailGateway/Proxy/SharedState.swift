@@ -6,7 +6,7 @@ import Synchronization
 final class SharedState: Sendable {
     struct Tables {
         fileprivate var inFlight: [String: (policy: InFlightPolicy, limit: InFlightLimit)] = [:]
-        fileprivate var limiters: [String: (limit: Route.Limit, limiter: RateLimiter)] = [:]
+        fileprivate var limiters: [String: [String: (limit: Route.Limit, limiter: RateLimiter)]] = [:]
         fileprivate var guards: [String: (upstream: Upstream, guards: UpstreamGuards)] = [:]
         fileprivate var nonces: [String: (settings: SignatureAuthentication, memory: NonceMemory)] = [:]
     }
@@ -27,17 +27,17 @@ final class SharedState: Sendable {
         self.onRequestFinished = onRequestFinished
     }
 
-    /// The limiter of a route, kept as long as its limit stays the same.
-    func limiter(for route: String, limit: Route.Limit) -> RateLimiter {
+    /// The limiter of one of the limits of a route, or of a section of routes, kept as long as the limit stays the same.
+    func limiter(for route: String, _ name: String, limit: Route.Limit) -> RateLimiter {
         tables.withLock { tables in
-            if let known = tables.limiters[route], known.limit == limit { return known.limiter }
+            if let known = tables.limiters[route]?[name], known.limit == limit { return known.limiter }
             let limiter = RateLimiter(limit.limit)
-            tables.limiters[route] = (limit, limiter)
+            tables.limiters[route, default: [:]][name] = (limit, limiter)
             return limiter
         }
     }
 
-    /// The limit of a route's requests in flight, kept as long as it stays the same.
+    /// The limit of the requests in flight of a route, or of a section of routes, kept as long as it stays the same.
     func inFlight(for route: String, _ policy: InFlightPolicy) -> InFlightLimit? {
         tables.withLock { tables in
             if let known = tables.inFlight[route], known.policy == policy { return known.limit }
@@ -103,7 +103,7 @@ final class SharedState: Sendable {
 
     /// Forgets what `configuration` does not name.
     func keepOnly(_ configuration: GatewayConfiguration) {
-        let routes = Set(configuration.routes.map(\.id))
+        let routes = Set(configuration.routes.map(\.limitedAs))
         let upstreams = Set((configuration.upstreams + configuration.authenticationServices).map(\.name))
         tables.withLock { tables in
             tables.inFlight = tables.inFlight.filter { routes.contains($0.key) }

@@ -14,8 +14,13 @@ final class Snapshot {
     let streamTimeout: Int64?
     /// Whether that is less than a client's timer is set for when a request comes: then it is set anew for each request.
     let timesEachRequest: Bool
+    /// How large a head may be, and which of its fields go.
+    let headLimits: HeadLimits
+    let underscores: UnderscoreNames
     let routes: [CompiledRoute]
     let pools: [String: UpstreamPool]
+    /// The policy of what no route takes.
+    let cors: CompiledCORS?
     /// Whether any route keeps answers.
     let hasCache: Bool
     /// What the gateway takes on in all, where that concerns requests.
@@ -23,12 +28,15 @@ final class Snapshot {
 
     private init() {
         hasCache = false
+        cors = nil
         load = nil
         configuration = GatewayConfiguration(listen: .init(port: 0), routes: [])
         headTimeout = configuration.timeouts.head.wholeNanoseconds
         idleTimeout = configuration.timeouts.idle.wholeNanoseconds
         streamTimeout = nil
         timesEachRequest = false
+        headLimits = configuration.headLimits
+        underscores = configuration.underscores
         router = Router([])
         routes = []
         pools = [:]
@@ -42,6 +50,9 @@ final class Snapshot {
         self.configuration = configuration
         headTimeout = configuration.timeouts.head.wholeNanoseconds
         idleTimeout = configuration.timeouts.idle.wholeNanoseconds
+        headLimits = configuration.headLimits
+        underscores = configuration.underscores
+        cors = configuration.cors.map { CompiledCORS($0, methods: []) }
         streamTimeout = configuration.timeouts.stream?.wholeNanoseconds
         timesEachRequest =
             streamTimeout.map { [headTimeout, idleTimeout] in $0 < max(headTimeout, idleTimeout) } ?? false

@@ -25,6 +25,10 @@ final class UpstreamPool {
     let counters: UpstreamCounters
     /// How long an answer's head may take, in nanoseconds; nil: as long as the request has.
     let attemptNanoseconds: Int64?
+    /// Whether servers are told another `Host` than the client's.
+    let sendsOwnHost: Bool
+    /// How servers are told who calls.
+    let principalHeaders: CompiledPrincipalHeaders?
     private var servers: [Server]
     private var waiting: [(exchange: Exchange, ticket: Int)] = []
     private var waitingStart = 0
@@ -40,6 +44,8 @@ final class UpstreamPool {
         guards = worker.shared.guards(for: upstream)
         counters = worker.counters(forUpstream: upstream.name)
         attemptNanoseconds = upstream.attemptTimeout?.wholeNanoseconds
+        principalHeaders = upstream.principalHeaders.map(CompiledPrincipalHeaders.init)
+        sendsOwnHost = upstream.hostHeader != .client
         balancer = Balancer(upstream)
         tls = try upstream.tls.map { tls throws(GatewayConfigurationError) in
             try tls.context(upstream: upstream.name, for: upstream.protocol)
@@ -47,7 +53,7 @@ final class UpstreamPool {
         servers = upstream.servers.map { server in
             Server(
                 address: try? SocketAddress(ipAddress: server.host, port: server.port),
-                authority: server.authority)
+                authority: upstream.host(for: server))
         }
         sweep.onFire = { [unowned self] in closeIdle() }
         guard upstream.protocol == .http2 else { return }

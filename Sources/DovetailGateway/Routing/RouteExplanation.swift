@@ -17,7 +17,11 @@ public struct RouteExplanation: Sendable, Hashable, CustomStringConvertible {
         method: String, path: String, host: String?, _ headers: [(String, String)] = [],
         in configuration: GatewayConfiguration
     ) {
-        guard let method = Array(method.utf8).withUnsafeBytes({ Method($0) }) else {
+        let methodName = method
+        let known = Array(method.utf8).withUnsafeBytes { name in
+            Method(name) ?? (Method.isForwarded(name) ? .other : nil)
+        }
+        guard let method = known else {
             status = 501
             steps = ["the method is not supported"]
             return
@@ -36,7 +40,7 @@ public struct RouteExplanation: Sendable, Hashable, CustomStringConvertible {
             steps = ["refused: \(error.reason)"]
         case .success(let range):
             let request = Request(
-                method: method, path: range, pathBytes: bytes, host: host ?? "",
+                method: method, methodName: methodName, path: range, pathBytes: bytes, host: host ?? "",
                 query: path.split(separator: "?", maxSplits: 1).dropFirst().first.map(String.init), headers: headers)
             find(request, configuration)
         }
@@ -45,6 +49,7 @@ public struct RouteExplanation: Sendable, Hashable, CustomStringConvertible {
     /// A request as the router sees it: path, query and fields as places in one run of bytes.
     private struct Request {
         let method: Method
+        var methodName = ByteRange.empty
         let path: ByteRange
         let host: String
         var bytes: [UInt8]
@@ -52,7 +57,7 @@ public struct RouteExplanation: Sendable, Hashable, CustomStringConvertible {
         var fields: [HeaderField] = []
 
         init(
-            method: Method, path: ByteRange, pathBytes: [UInt8], host: String, query: String?,
+            method: Method, methodName: String, path: ByteRange, pathBytes: [UInt8], host: String, query: String?,
             headers: [(String, String)]
         ) {
             self.method = method
@@ -60,6 +65,7 @@ public struct RouteExplanation: Sendable, Hashable, CustomStringConvertible {
             self.host = host
             bytes = pathBytes
             self.query = query.map { add($0) }
+            self.methodName = add(methodName)
             for (name, value) in headers {
                 fields.append(HeaderField(name: add(name), value: add(value), known: .other))
             }
@@ -132,7 +138,8 @@ public struct RouteExplanation: Sendable, Hashable, CustomStringConvertible {
         let match = Array(request.host.utf8).withUnsafeBytes { host in
             request.bytes.withUnsafeBytes { bytes in
                 Router(routes).match(
-                    request.method, host: host, bytes: bytes, path: request.path, query: request.query,
+                    request.method, named: request.methodName, host: host, bytes: bytes, path: request.path,
+                    query: request.query,
                     fields: request.fields, captures: &captures)
             }
         }

@@ -1,3 +1,5 @@
+import HTTPTypes
+
 /// Finds the route of a request: by host, then by path (exact before template before longest prefix), then by method.
 ///
 /// Expressions are tried after the whole paths: each that begins with at least as many literal bytes as the prefix that was found goes before it, those
@@ -12,7 +14,7 @@ final class Router: Sendable {
     enum Match: Equatable {
         case route(Int)
         /// A path is there, but not for this method.
-        case methodNotAllowed(MethodSet)
+        case methodNotAllowed(AllowedMethods)
         case notFound
     }
 
@@ -38,11 +40,14 @@ final class Router: Sendable {
     private let hostExpressions: [[UInt8]: [Candidate]]
     private let hosts: [[UInt8]: FlatTrie]
     private let methods: [MethodSet]
+    /// Of each route the methods that are not known but named; nil where all are taken.
+    private let otherMethods: [Set<String>?]
     private let conditions: [[CompiledCondition]]
 
     /// A router of `routes`, which are named by their index.
     init(_ routes: [Route]) {
-        methods = routes.map(MethodSet.init)
+        methods = routes.map { MethodSet($0.methods) }
+        otherMethods = routes.map { $0.methods.isEmpty ? nil : MethodSet.others($0.methods) }
         conditions = routes.map { $0.conditions.map(CompiledCondition.init) }
         var anyHost = PathTrie()
         var hosts: [[UInt8]: PathTrie] = [:]
@@ -76,14 +81,17 @@ final class Router: Sendable {
         self.hosts = hosts.mapValues(FlatTrie.init)
     }
 
-    /// The route for `path`, a range of `bytes` in canonical form. On a match `captures` holds what its template left open.
+    /// The route for `path`, a range of `bytes` in canonical form; of a cross-origin preflight the one that the request it asks for may take. On a match `captures` holds what its template left open.
     func match(
-        _ method: Method, host: UnsafeRawBufferPointer, bytes: UnsafeRawBufferPointer, path: ByteRange,
-        query: ByteRange? = nil, fields: [HeaderField] = [], captures: inout Captures
+        _ method: Method, named name: ByteRange = .empty, host: UnsafeRawBufferPointer, bytes: UnsafeRawBufferPointer,
+        path: ByteRange,
+        query: ByteRange? = nil, fields: [HeaderField] = [], isPreflight: Bool = false, captures: inout Captures
     ) -> Match {
         captures.clear()
         var search = Search(
-            bytes: bytes, end: Int(path.end), method: method, query: query, fields: fields, captures: captures)
+            bytes: bytes, end: Int(path.end), method: method, methodName: name, query: query, fields: fields,
+            isPreflight: isPreflight,
+            captures: captures)
         if !hosts.isEmpty {
             let key = Router.hostKey(host)
             if let trie = hosts[key] {
@@ -99,7 +107,7 @@ final class Router: Sendable {
             return .route(route)
         }
         captures.clear()
-        return search.allowed.bits == 0 ? .notFound : .methodNotAllowed(search.allowed)
+        return search.allowed.isEmpty ? .notFound : .methodNotAllowed(search.allowed)
     }
 
     /// A host in lower case without its port, and without the dot that may stand behind a whole name.
@@ -114,12 +122,14 @@ final class Router: Sendable {
         let bytes: UnsafeRawBufferPointer
         let end: Int
         let method: Method
+        let methodName: ByteRange
         let query: ByteRange?
         let fields: [HeaderField]
+        let isPreflight: Bool
         var captures: Captures
         var prefix: Int32 = -1
         var prefixEnd = -1
-        var allowed = MethodSet()
+        var allowed = AllowedMethods()
     }
 
     private static func sorted(_ candidates: [Candidate]) -> [Candidate] {
@@ -189,27 +199,61 @@ final class Router: Sendable {
         return -1
     }
 
+    private func takesOther(_ candidate: Int32, _ name: ByteRange, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        otherMethods[Int(candidate)].map { $0.contains(bytes[name].text) } ?? true
+    }
+
     /// Whether a route whose path fits takes the method, and its conditions hold.
     @inline(__always)
     private func takes(_ candidate: Int32, _ search: inout Search) -> Bool {
         let methods = methods[Int(candidate)]
-        guard methods.contains(search.method) else {
-            search.allowed.bits |= methods.bits
+        guard methods.contains(search.method),
+            search.method != .other || takesOther(candidate, search.methodName, search.bytes)
+        else {
+            search.allowed.methods.bits |= methods.bits
+            search.allowed.others.formUnion(otherMethods[Int(candidate)] ?? [])
             return false
         }
         let conditions = conditions[Int(candidate)]
         return conditions.isEmpty
-            || conditions.allSatisfy({ $0.holds(in: search.bytes, query: search.query, fields: search.fields) })
+            || conditions.allSatisfy({ condition in
+                search.isPreflight
+                    ? condition.mayHold(in: search.bytes, query: search.query, fields: search.fields)
+                    : condition.holds(in: search.bytes, query: search.query, fields: search.fields)
+            })
+    }
+}
+
+/// The methods that routes take which do not take a request's.
+struct AllowedMethods: Equatable {
+    var methods = MethodSet()
+    /// Those that are not known but named.
+    var others: Set<String> = []
+
+    var isEmpty: Bool { methods.bits == 0 && others.isEmpty }
+
+    /// As in `Allow`: `GET, HEAD, PROPFIND`.
+    var description: String {
+        ([methods.description] + others.sorted()).filter { !$0.isEmpty }.joined(separator: ", ")
     }
 }
 
 extension MethodSet {
-    /// The methods that `route` takes: all if it names none, and HEAD where it takes GET (RFC 9110 9.3.2).
-    init(_ route: Route) {
-        self.init()
-        for method in Method.allCases where route.methods.isEmpty || route.methods.contains(method.request) {
-            insert(method)
-        }
+    /// The methods of a route that names these: all if it names none, and HEAD where it takes GET (RFC 9110 9.3.2).
+    init(_ methods: Set<HTTPRequest.Method>) {
+        self = methods.isEmpty ? .all : MethodSet(exactly: methods)
         if contains(.get) { insert(.head) }
+    }
+
+    /// These methods and no others.
+    init(exactly methods: Set<HTTPRequest.Method>) {
+        self.init()
+        for method in Method.known where method.request.map(methods.contains) ?? false { insert(method) }
+        if !MethodSet.others(methods).isEmpty { insert(.other) }
+    }
+
+    /// Those of `methods` that are not known.
+    static func others(_ methods: Set<HTTPRequest.Method>) -> Set<String> {
+        Set(methods.map(\.rawValue).filter { name in Array(name.utf8).withUnsafeBytes { Method($0) } == nil })
     }
 }

@@ -92,6 +92,8 @@ public struct GatewayMetrics: Sendable, Equatable {
     public var upstreams: [String: Upstream] = [:]
     /// How each upstream's servers are.
     public var servers: [String: Servers] = [:]
+    /// Fields of clients' requests that were dropped because of an underscore in their names.
+    public var droppedFields: UInt64 = 0
     /// How often a circuit breaker opened, by upstream.
     public var breakerOpenings: [String: UInt64] = [:]
     /// Requests answered from the cache.
@@ -141,6 +143,7 @@ public struct GatewayMetrics: Sendable, Equatable {
         hedgesRefused.merge(other.hedgesRefused, uniquingKeysWith: +)
         loopLag = max(loopLag, other.loopLag)
         cacheHits += other.cacheHits
+        droppedFields += other.droppedFields
         timeouts += other.timeouts
         lateAnswers += other.lateAnswers
         handlerCallsInFlight += other.handlerCallsInFlight

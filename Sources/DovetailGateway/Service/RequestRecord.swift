@@ -71,7 +71,7 @@ extension Exchange {
             parent = String(continued.text.dropFirst(36).prefix(16))
         }
         return RequestRecord(
-            route: route?.id, method: head.method.name.description,
+            route: route?.id, method: methodText,
             path: headBytes.withUnsafeReadableBytes { $0[head.path].text }, status: status,
             bytesSent: client.bytesWritten, brokeOff: brokeOff,
             start: started, end: end, traceID: String(traceText.dropFirst(3).prefix(32)),

@@ -71,7 +71,7 @@ extension Exchange {
         let fields = fields
         func text(_ range: ByteRange) -> String { bytes.withUnsafeReadableBytes { $0[range].text } }
         return SignedRequest(
-            method: head.method.name.description, scheme: client.isSecure ? "https" : "http",
+            method: methodText, scheme: client.isSecure ? "https" : "http",
             authority: text(head.host), path: text(head.path), query: head.query.map(text),
             field: { name in
                 let name = Array(name.utf8)

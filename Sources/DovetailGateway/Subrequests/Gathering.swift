@@ -181,6 +181,6 @@ final class Gathering {
     /// Answers. It is not kept anywhere: what of it may be is known to the routes of its parts, which keep it.
     private func answer(_ json: [UInt8]) {
         let fields = [("content-type", "application/json"), ("cache-control", "no-store")]
-        exchange.answer(status: 200, reason: "OK", fields: fields, body: json)
+        exchange.answer(status: 200, reason: "OK", fields: exchange.edited(fields), body: json)
     }
 }

@@ -64,13 +64,13 @@ final class GrantedFields {
     let lines: [UInt8]
 
     init(names: [[UInt8]], fields: [(name: String, value: String)]) {
-        self.names = names
+        self.names = names.map { $0.map(withDash) }
         self.fields = fields
         lines = fields.flatMap { Array("\($0.name): \($0.value)\r\n".utf8) }
     }
 
     /// Whether a field of the client's goes.
     func replaces(_ name: UnsafeRawBufferPointer) -> Bool {
-        names.contains { name.equalsIgnoringCase($0) }
+        names.contains { name.isAlike($0) }
     }
 }

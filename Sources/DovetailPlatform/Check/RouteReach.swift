@@ -44,60 +44,87 @@ struct RouteReach {
             .map { $0.hasPrefix("{") ? "{}" : String($0) }.joined(separator: "/")
     }
 
-    /// Routes without authentication that lead to what others reach with it.
+    /// Routes without authentication that lead to what others reach with it: to a server of the same address, whatever its upstream is called, under a
+    /// path that is the same there.
     private var opened: [CheckReport.Finding] {
-        let guarded = configuration.routes.filter { $0.authentication != .none }
-        return configuration.routes.filter { $0.authentication == .none }.flatMap { route -> [CheckReport.Finding] in
-            guard let place = target(route) else { return [] }
-            return guarded.filter { other in
-                // The same path under a condition is guarded on purpose, and not otherwise.
-                guard other.path != route.path || other.host != route.host, let there = target(other),
-                    sharesMethods(route, other)
-                else { return false }
-                return there.upstreams.contains { place.upstreams.contains($0) } && overlap(place.path, there.path)
-            }.prefix(1).map { other in
-                .init(
-                    severity: .warning, place: self.place(route),
-                    message:
-                        "it is open to all, and leads to what '\(other.id)' guards: \(other.path) becomes \(there(other)) there"
-                )
+        let finder = RouteFinder(configuration.routes)
+        let targets = configuration.routes.compactMap(target)
+        let guarded = targets.filter { $0.route.authentication != .none }
+        return targets.filter { $0.route.authentication == .none }.compactMap { own in
+            for there in guarded {
+                if let finding = opened(own, there, finder) { return finding }
             }
+            return nil
         }
     }
 
-    private func there(_ route: Route) -> String { "/" + (target(route)?.path.joined(separator: "/") ?? "") }
+    /// What is said of an open route beside a guarded one; nil if there is nothing to say.
+    private func opened(_ own: Target, _ there: Target, _ finder: RouteFinder) -> CheckReport.Finding? {
+        let (route, other) = (own.route, there.route)
+        // The same path under a condition is guarded on purpose, and not otherwise.
+        guard let example = own.paths.example(sharedWith: there.paths),
+            other.path != route.path || other.host != route.host, sharesMethods(route, other),
+            !own.servers.isDisjoint(with: there.servers)
+        else { return nil }
+        if own.isExact, route.rewrite == .none, route.conditions.isEmpty, other.conditions.isEmpty,
+            finder.route(method: method(route, other), path: example, host: route.host ?? other.host) == other.id
+        {
+            // Such a path goes to the one that guards it; of another it cannot be known where an expression stands before it.
+            return other.path.comesBefore(route.path) ? nil : untold(route, other)
+        }
+        guard own.isExact, there.isExact else { return untold(route, other) }
+        return .init(
+            severity: .warning, place: place(route),
+            message: "it is open to all, and leads to what '\(other.id)' guards: \(example) there")
+    }
 
-    /// The upstreams that a route leads to, and the path there: a segment each, `{}` for any, a last `**` for all below.
-    private func target(_ route: Route) -> (upstreams: [String], path: [String])? {
-        guard route.path.kind != .expression else { return nil }
+    private func untold(_ route: Route, _ other: Route) -> CheckReport.Finding {
+        .init(
+            severity: .warning, place: place(route),
+            message:
+                "it is open to all, and cannot be told from what '\(other.id)' guards: with an expression, some of its requests may come to the same paths there"
+        )
+    }
+
+    /// A method that both take.
+    private func method(_ one: Route, _ other: Route) -> String {
+        let both =
+            one.methods.isEmpty
+            ? other.methods : other.methods.isEmpty ? one.methods : one.methods.intersection(other.methods)
+        return both.map(\.rawValue).sorted().first ?? "GET"
+    }
+
+    /// Where a route leads.
+    private struct Target {
+        let route: Route
+        let servers: Set<String>
+        /// The paths there.
+        let paths: PathLanguage
+        /// Whether there are no others, as there may be where what an expression captures is written into them.
+        let isExact: Bool
+    }
+
+    private func target(_ route: Route) -> Target? {
         let upstreams: [String]
         switch route.destination {
         case .http(let name): upstreams = [name]
         case .split(let weights): upstreams = weights.filter { $0.value > 0 }.map(\.key)
         default: return nil
         }
-        let path: String
+        let servers = configuration.upstreams.filter { upstreams.contains($0.name) }.flatMap(\.servers)
+        let isExpression = route.path.kind == .expression
+        let paths: PathLanguage
         switch route.rewrite {
-        case .none: path = shape(route.path)
-        case .template(let template):
-            path = template.split(separator: "/", omittingEmptySubsequences: false)
-                .map { $0.contains("{") ? "{}" : String($0) }.joined(separator: "/")
-        case .stripPrefix(let prefix): path = String(shape(route.path).dropFirst(prefix.count))
+        case .none: paths = PathLanguage(route.path)
+        case .template(let template): paths = PathLanguage(template: template, capturesSlashes: isExpression)
+        case .stripPrefix(let prefix):
+            let rest = String(route.path.description.dropFirst(prefix.count))
+            paths = PathLanguage(template: rest.isEmpty ? "/" : rest)
         }
-        return (upstreams, path.split(separator: "/").map(String.init))
-    }
-
-    /// Whether some path is both.
-    private func overlap(_ one: [String], _ other: [String]) -> Bool {
-        for index in 0..<max(one.count, other.count) {
-            let (left, right) = (
-                one.indices.contains(index) ? one[index] : nil, other.indices.contains(index) ? other[index] : nil
-            )
-            if left == "**" || right == "**" { return true }
-            guard let left, let right else { return false }
-            if left != right, left != "{}", right != "{}" { return false }
-        }
-        return true
+        let isExact = !isExpression || route.rewrite == .none
+        return Target(
+            route: route, servers: Set(servers.map { "\($0.host.lowercased()):\($0.port)" }), paths: paths,
+            isExact: isExact)
     }
 
     /// Parts of aggregates that no route answers.
@@ -115,5 +142,12 @@ struct RouteReach {
                     message: "the part '\(part.name)' gets \(part.target), which no route answers (\(status))")
             }
         }
+    }
+}
+
+extension PathPattern {
+    /// Whether a route of this path is always asked before one of the other, an expression.
+    fileprivate func comesBefore(_ other: PathPattern) -> Bool {
+        other.kind != .expression || kind == .exact || kind == .template
     }
 }

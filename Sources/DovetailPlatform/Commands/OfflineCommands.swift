@@ -57,8 +57,9 @@ struct DiffCommand<Program: Platform>: AsyncParsableCommand {
         CommandConfiguration(
             commandName: "diff", abstract: "Says what changes from one configuration file to another.",
             discussion: """
-                A line for each route, upstream and authenticator of the gateway that differs, and for each section that takes a restart. What opens \
-                something to everybody begins with an exclamation mark.
+                A line for each route, upstream, authenticator, policy and section that differs, with the routes that it concerns and the old and the \
+                new value of each key, and for each section that takes a restart. What opens something, or takes away what protects it, begins with an \
+                exclamation mark.
                 """)
     }
 
@@ -74,10 +75,12 @@ struct DiffCommand<Program: Platform>: AsyncParsableCommand {
             }
             let plans = try configurations.map { try RoutePlan($0, catalog: catalog, folder: folder).compiled }
             let restarts = configurations[0].sectionsThatTakeARestart(to: configurations[1])
-            let lines = GatewayDifference(from: plans[0], to: plans[1]).lines
+            let lines = ConfigurationDifference(
+                from: configurations[0], to: configurations[1], plans: (plans[0], plans[1])
+            ).lines
             for line in lines { say(line) }
             for section in restarts { say("~ \(section) changes, and takes a restart") }
-            if lines.isEmpty, restarts.isEmpty { say("nothing changes for those outside") }
+            if lines.isEmpty, restarts.isEmpty { say("nothing changes") }
         } catch {
             complain("\(error)")
             throw ExitCode(Exit.configuration)

@@ -32,6 +32,8 @@ public struct PlatformConfiguration: Sendable {
     public let sagas: Sagas
     /// How personal data is kept.
     public let privacy: Privacy
+    /// Each value that was read, written or by default.
+    private(set) var resolved: [ConfigurationPath: ResolvedValue] = [:]
 }
 
 extension PlatformConfiguration {
@@ -121,10 +123,12 @@ extension PlatformConfiguration {
             throw ConfigurationError(issues: [])
         }
         root = PolicyInheritance.resolve(root, issues: issues)
-        guard let configuration = type.read(root, ConfigurationPlace(path: .top, issues: issues)) else {
+        let place = ConfigurationPlace(path: .top, issues: issues)
+        guard var configuration = type.read(root, place) else {
             try issues.throwIfAny()
             throw ConfigurationError(issues: [])
         }
+        configuration.resolved = place.values.values
         ConfigurationChecks(configuration, root: root, issues: issues).run(modules: modules)
         try issues.throwIfAny()
         return configuration

@@ -46,7 +46,7 @@ struct ConfigurationReload: Service {
             let after = try node.gatewayConfiguration(next)
             if let after, let gateway = node.gateway { try await gateway.apply(after) }
             node.cacheInvalidation?.apply(next)
-            let changes = GatewayDifference(from: before, to: after).lines
+            let changes = ConfigurationDifference(from: current, to: next, plans: (before, after)).lines
             logger.notice(
                 "configuration reloaded",
                 metadata: ["reason": "\(reason)", "changes": .array(changes.map { "\($0)" })])

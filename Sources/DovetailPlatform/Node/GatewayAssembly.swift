@@ -101,6 +101,7 @@ struct GatewayAssembly {
         compiled.proxyProtocol = gateway.proxyProtocol.compactMap(AddressRange.init)
         compiled.trustedProxies = gateway.trustedProxies.compactMap(AddressRange.init)
         compiled.sendsForwarded = gateway.forwarded
+        compiled.underscores = gateway.underscoresInHeaders ? .forwarded : .dropped
         compiled.tls = gateway.tls.map { tls in
             var compiled = ListenerTLS(
                 certificates: tls.certificates.map { $0.compiled(in: folder) },
@@ -123,7 +124,7 @@ struct GatewayAssembly {
             id: "\(endpoint.contract.name)@\(endpoint.contract.version) \(endpoint.name)", host: route.host,
             methods: endpoint.method == .get ? [.get, .head] : [endpoint.method],
             path: try PathPattern("\(prefix)\(endpoint.path)"), authentication: route.authentication.compiled,
-            scopes: Set(endpoint.scopes + route.scopes), rateLimit: route.rateLimit?.compiled, timeout: timeout,
+            scopes: Set(endpoint.scopes + route.scopes), rateLimits: route.rateLimits.map(\.compiled), timeout: timeout,
             rewrite: .template(endpoint.versionedPath.description), destination: destination,
             isIdempotent: endpoint.idempotency == .key ? nil : endpoint.idempotency == .byNature,
             maximumBodyBytes: route.maxBody ?? gateway.limits.maxBody)
@@ -169,7 +170,7 @@ struct GatewayAssembly {
         var compiled = DovetailGateway.Route(
             id: id, host: route.host, methods: Set(route.methods.compactMap { HTTPRequest.Method($0) }),
             path: try PathPattern(route.path), authentication: route.authentication.compiled,
-            scopes: Set(route.scopes), rateLimit: route.rateLimit?.compiled, timeout: route.limit(),
+            scopes: Set(route.scopes), rateLimits: route.rateLimits.map(\.compiled), timeout: route.limit(),
             rewrite: route.rewrite?.compiled ?? .none, destination: destination,
             maximumBodyBytes: route.maxBody ?? gateway.limits.maxBody)
         route.addRules(to: &compiled)
@@ -179,7 +180,7 @@ struct GatewayAssembly {
 
 extension PlatformConfiguration.Route {
     /// What it takes, in words: it stays the same wherever the route stands in the file.
-    fileprivate var id: String {
+    var id: String {
         let conditions = (headers + query).map { "\($0.name)=\($0.value ?? "*")" }.sorted()
         return
             ((methods.isEmpty ? [] : [methods.sorted().joined(separator: ",")]) + ["\(host ?? "")\(path)"]
@@ -201,6 +202,8 @@ extension PlatformConfiguration.Route {
         }
         route.allowsWebSocket = webSocket
         route.claims = claims
+        // Prefixes of several contracts may be the same.
+        route.section = if case .contract(let contract) = target { "\(contract) \(id)" } else { id }
         route.maximumInFlight = maxInFlight?.compiled
         route.isEssential = essential
         route.mirror = mirror?.compiled
@@ -242,6 +245,7 @@ extension PlatformConfiguration.Route.Rewrite {
 extension PlatformConfiguration.RouteRateLimit {
     fileprivate var compiled: DovetailGateway.Route.Limit {
         switch key {
+        case .route: .init(limit, by: .route)
         case .principal: .init(limit, by: .principal)
         case .address: .init(limit, by: .address)
         case .header(let name): .init(limit, by: .header(name))

@@ -291,6 +291,10 @@ extension GatewayMetrics {
                 "dovetail_gateway_would_refuse_total", "Requests beyond an adaptive limit that is only observed.",
                 "upstream", wouldRefuse),
             PrometheusFamily(
+                name: "dovetail_gateway_header_fields_dropped_total",
+                help: "Fields of requests that were dropped because of an underscore in their names.", kind: .counter,
+                samples: [.init(value: Double(droppedFields))]),
+            .init(
                 name: "dovetail_gateway_connections_refused_total", help: "Connections beyond the limit.",
                 kind: .counter, samples: [.init(value: Double(refusedConnections))]),
             PrometheusFamily(

@@ -9,6 +9,8 @@ extension PlatformConfiguration.Upstream {
             name: name, servers: servers, loadBalancing: balancing, connectTimeout: connectTimeout,
             poolSize: connections, maximumWaiting: waiting, idleTimeout: idleTimeout, under: policy)
         upstream.protocol = self.protocol == .http2 ? .http2 : .http1
+        upstream.hostHeader = hostHeader
+        upstream.principalHeaders = principalHeaders
         upstream.outlierEjection = .init(
             consecutiveFailures: outlierEjection.failures, time: outlierEjection.time,
             longestTime: outlierEjection.longest)

@@ -23,6 +23,7 @@ struct ConfigurationChecks {
         checkReferences(modules)
         checkEvents()
         checkRoutes(modules)
+        checkHeaderNames()
     }
 
     /// Reports about a value that the file holds and that was read.
@@ -223,6 +224,29 @@ struct ConfigurationChecks {
 }
 
 extension ConfigurationChecks {
+    /// What is asked of fields that are dropped never holds.
+    private func checkHeaderNames() {
+        guard let gateway = configuration.gateway, !gateway.underscoresInHeaders else { return }
+        func check(_ name: String, at path: ConfigurationPath) {
+            guard name.contains("_") else { return }
+            report(
+                "fields of clients with an underscore in their names are dropped, so this one is never there; rename it, or say 'underscoresInHeaders: true' of the gateway",
+                at: path)
+        }
+        let top = ConfigurationPath.top.key("gateway")
+        for (name, authenticator) in gateway.authentication {
+            guard case .apiKeys(let header, _) = authenticator else { continue }
+            check(header, at: top.key("authentication").key(name).key("apiKeys").key("header"))
+        }
+        for (index, route) in gateway.routes.enumerated() {
+            let path = top.key("routes").index(index)
+            for condition in route.headers { check(condition.name, at: path.key("headers").key(condition.name)) }
+            if case .versions(let versions) = route.target, case .header(let name) = versions.by {
+                check(name, at: path.key("versions").key("by"))
+            }
+        }
+    }
+
     private func checkIsReached(
         _ index: Int, _ route: PlatformConfiguration.Route, _ taken: inout [String: [Int]],
         in gateway: PlatformConfiguration.Gateway, at path: ConfigurationPath

@@ -44,7 +44,11 @@ extension ConfigurationType {
         return ConfigurationType(expected: expected, schema: orVariable, example: example) { node, place in
             if case .invalid = node.content { return nil }
             if case .scalar(let scalar) = node.content, !node.isNothing {
-                if let value = parse(scalar.text) { return value }
+                if let value = parse(scalar.text) {
+                    place.values.note(
+                        ResolvedValue(scalar, meaning: "\(value)", isSecret: isSecret), at: place.path)
+                    return value
+                }
                 if isSecret && scalar.variables.isEmpty {
                     place.report("expected \(expected), found something else (not shown)", at: node)
                     return nil
@@ -76,6 +80,7 @@ extension ConfigurationType {
             let own = ConfigurationPlace(path: place.path, issues: IssueCollector(file: ""))
             let value = read(node, own) ?? (node.isNothing ? nil : other.read(node, own))
             if value == nil { place.report("expected \(expected), found \(node.found)", at: node) }
+            place.values.note(own.values)
             return value
         }
     }
@@ -143,10 +148,14 @@ extension ConfigurationType {
         return ConfigurationType(expected: expected, schema: schema(), example: []) { node, place in
             if case .invalid = node.content { return nil }
             guard case .mapping(let entries) = node.content else {
-                if node.isNothing { return [] }
+                if node.isNothing {
+                    place.values.note(.empty, at: place.path)
+                    return []
+                }
                 place.report("expected \(expected), found \(node.found)", at: node)
                 return nil
             }
+            if entries.isEmpty { place.values.note(.empty, at: place.path) }
             return entries.compactMap { entry in
                 if !keys.isValid(entry.key) {
                     let message = "expected \(keys.rule), found \(quoted(entry.key))"
@@ -157,27 +166,33 @@ extension ConfigurationType {
         }
     }
 
-    /// A list; with `orSingle`, one element may stand without brackets.
+    /// A list; with `orSingle`, one element may stand without brackets, with `orSection` one that is a mapping.
     static func list<Element>(
-        of element: ConfigurationType<Element>, atLeast minimum: Int = 0, orSingle: Bool = false
+        of element: ConfigurationType<Element>, atLeast minimum: Int = 0, orSingle: Bool = false,
+        orSection: Bool = false
     ) -> ConfigurationType where Value == [Element] {
         let expected = (minimum > 0 ? "a list of at least \(minimum), each " : "a list, each ") + element.expected
         func schema() -> SchemaValue {
             var schema: SchemaValue = ["type": "array", "items": element.schema]
             if minimum > 0 { schema = schema.with("minItems", .integer(minimum)) }
-            return orSingle ? ["anyOf": [schema, element.schema]] : schema
+            return orSingle || orSection ? ["anyOf": [schema, element.schema]] : schema
         }
         return ConfigurationType(expected: expected, schema: schema(), example: []) { node, place in
             if case .invalid = node.content { return nil }
             if case .scalar = node.content, orSingle, !node.isNothing {
                 return element.read(node, place).map { [$0] }
             }
+            if case .mapping = node.content, orSection { return element.read(node, place).map { [$0] } }
             guard case .list(let elements) = node.content, elements.count >= minimum else {
-                if node.isNothing && minimum == 0 { return [] }
+                if node.isNothing && minimum == 0 {
+                    place.values.note(.empty, at: place.path)
+                    return []
+                }
                 let found = if case .list = node.content { "an empty list" } else { node.found }
                 place.report("expected \(expected), found \(found)", at: node)
                 return nil
             }
+            if elements.isEmpty { place.values.note(.empty, at: place.path) }
             return elements.enumerated().compactMap { element.read($1, place.index($0)) }
         }
     }
@@ -187,12 +202,18 @@ extension ConfigurationType {
 struct ConfigurationPlace {
     var path: ConfigurationPath
     var issues: IssueCollector
+    /// What the values are that were read.
+    var values = ValueCollector()
 
     func report(_ message: String, at node: ConfigurationNode) {
         issues.add(message, at: path, position: node.position)
     }
 
-    func key(_ name: String) -> ConfigurationPlace { ConfigurationPlace(path: path.key(name), issues: issues) }
+    func key(_ name: String) -> ConfigurationPlace {
+        ConfigurationPlace(path: path.key(name), issues: issues, values: values)
+    }
 
-    func index(_ index: Int) -> ConfigurationPlace { ConfigurationPlace(path: path.index(index), issues: issues) }
+    func index(_ index: Int) -> ConfigurationPlace {
+        ConfigurationPlace(path: path.index(index), issues: issues, values: values)
+    }
 }

@@ -13,6 +13,8 @@ extension PlatformConfiguration {
         public let trustedProxies: [String]
         /// Whether upstreams get `Forwarded` beside `X-Forwarded-*`.
         public let forwarded: Bool
+        /// Whether fields of clients whose names hold an underscore are let through.
+        public let underscoresInHeaders: Bool
         /// The ways to find out who calls, by name.
         public let authentication: [String: Authenticator]
         /// What browsers of other origins may do; nil: nothing.
@@ -116,6 +118,10 @@ extension PlatformConfiguration.Gateway {
             "Proxies in front whose X-Forwarded-For and X-Forwarded-Proto are believed; none unless given.")
         forwarded = section.value(
             "forwarded", .flag, default: "false", "Whether upstreams get Forwarded (RFC 7239) beside X-Forwarded-*.")
+        underscoresInHeaders = section.value(
+            "underscoresInHeaders", .flag, default: "false",
+            "Whether header fields of clients whose names hold an underscore are let through; they are dropped unless given."
+        )
         let authenticators = section.collection(
             "authentication", .named("authenticators by name") { _ in .authenticator },
             "The ways to find out who calls, by name.")

@@ -103,9 +103,9 @@ extension PlatformConfiguration {
         public let webSocket: Bool
         /// Which answers are kept at the gateway; nil: none.
         public let cache: Cache?
-        /// Changes to requests for an upstream.
+        /// Changes to requests, for whoever answers them.
         public let requestHeaders: HeaderEdits?
-        /// Changes to an upstream's answers.
+        /// Changes to answers, but for the gateway's own refusals.
         public let responseHeaders: HeaderEdits?
         /// Who may call. Always said in the file, never by default.
         public let authentication: Authentication
@@ -113,8 +113,8 @@ extension PlatformConfiguration {
         public let scopes: [String]
         /// What claims of the caller have to say.
         public let claims: [String: String]
-        /// How often each caller may call; nil: without a limit.
-        public let rateLimit: RouteRateLimit?
+        /// How often the route may be used, and by each caller: all of them hold, over all routes that the section becomes. None: without a limit.
+        public let rateLimits: [RouteRateLimit]
         /// How long a caller waits at most; nil: what the contract says, or 15 s, and no limit for a stream.
         public let timeout: Timeout?
         /// How the path is changed for an upstream; nil: not at all.
@@ -140,10 +140,12 @@ extension PlatformConfiguration {
         }
     }
 
-    /// How often each caller may call a route.
+    /// How often a route may be used, in all or by each caller.
     public struct RouteRateLimit: Sendable, Hashable {
         /// What tells one caller from another.
         public enum Key: Sendable, Hashable {
+            /// Nothing: it is the route's as a whole.
+            case route
             /// The authenticated principal.
             case principal
             /// The client's address.
@@ -203,10 +205,10 @@ extension PlatformConfiguration.Route {
             "addresses", .section("{ allow: …, deny: … }", Addresses.init), "From where the route may be used.")
         requestHeaders = section.optional(
             "requestHeaders", .section("{ set: …, remove: … }", HeaderEdits.init),
-            "Changes to requests for an upstream.")
+            "Changes to requests, for whoever answers them.")
         responseHeaders = section.optional(
             "responseHeaders", .section("{ set: …, remove: … }", HeaderEdits.init),
-            "Changes to an upstream's answers.")
+            "Changes to answers, but for the gateway's own refusals.")
         authentication = section.required(
             "authentication", .routeAuthentication, "The authenticator that callers must satisfy, or none.")
         scopes = section.collection(
@@ -218,9 +220,13 @@ extension PlatformConfiguration.Route {
         if isOpen, !claims.isEmpty {
             section.report("claims need a caller, and the route's authentication is none", key: "claims")
         }
-        rateLimit = section.optional(
-            "rateLimit", .section("a rate limit") { PlatformConfiguration.RouteRateLimit(isOpen: isOpen, reading: $0) },
-            "How often each caller may call.")
+        let limit = ConfigurationType.section("a rate limit") {
+            PlatformConfiguration.RouteRateLimit(isOpen: isOpen, reading: $0)
+        }
+        rateLimits =
+            section.optional(
+                "rateLimit", .list(of: limit, atLeast: 1, orSection: true),
+                "How often each caller may call, or all together; several limits hold all.") ?? []
         timeout = section.optional(
             "timeout", .timeout,
             "How long a caller waits at most; none for streams.")
@@ -288,7 +294,8 @@ extension PlatformConfiguration.RouteRateLimit {
     init(isOpen: Bool, reading section: SectionReader) {
         limit = RateLimit(reading: section)
         let key = section.optional(
-            "by", .rateLimitKey, "What tells callers apart; principal, or address without authentication, unless given."
+            "by", .rateLimitKey,
+            "What tells callers apart, or route for all together; principal, or address without authentication, unless given."
         )
         self.key = key ?? (isOpen ? .address : .principal)
         if isOpen, key == .principal {

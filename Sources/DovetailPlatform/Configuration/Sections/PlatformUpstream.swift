@@ -87,6 +87,10 @@ extension PlatformConfiguration {
         public let servers: [Server]
         /// What is spoken to them; `http1` by default.
         public let `protocol`: Transport
+        /// Which `Host` servers are told; the client's by default.
+        public let hostHeader: DovetailGateway.Upstream.HostHeader
+        /// The headers in which servers are told who calls; nil: they are not.
+        public let principalHeaders: PrincipalHeaders?
         /// How a server is chosen; `least-request` by default.
         public let loadBalancing: LoadBalancing
         /// What decides where a request goes under `consistent-hash`; the principal by default.
@@ -128,6 +132,29 @@ extension PlatformConfiguration.Upstream {
         `protocol` = section.value(
             "protocol", .keyword(example: .http2), default: "http1",
             "What is spoken to the servers; http2 in clear text is by prior knowledge, as gRPC wants it.")
+        hostHeader = section.value(
+            "hostHeader", .hostHeader, default: "client",
+            "Which Host the servers are told: client for the one that the client has sent, server for their own name, or a name."
+        )
+        principalHeaders = section.optional(
+            "principalHeaders",
+            .section("{ subject: X-User, scopes: X-Scopes }") { section in
+                let headers = PrincipalHeaders(
+                    subject: section.optional("subject", .headerName, "The header with the caller's name."),
+                    authenticator: section.optional(
+                        "authenticator", .headerName,
+                        "The header with the name of the authenticator that knows the caller."),
+                    scopes: section.optional(
+                        "scopes", .headerName, "The header with what the caller may, a space between two."),
+                    claims: Dictionary(
+                        section.collection(
+                            "claims", .named("claims with their headers", keys: .parameters) { _ in .headerName },
+                            "Headers with what claims of the caller say, by the claims' names."
+                        ).map { ($0.name, $0.value) }
+                    ) { first, _ in first })
+                return headers
+            },
+            "The headers in which the servers are told who calls; whatever clients send under these names is dropped.")
         loadBalancing = section.value(
             "loadBalancing", .keyword(example: .leastRequest), default: "least-request",
             "How a server is chosen for a request.")

@@ -15,10 +15,15 @@ enum HTTPToken {
 extension ConfigurationType where Value == String {
     /// A method that the gateway forwards.
     static var method: ConfigurationType {
-        let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-        let schema: SchemaValue = ["enum": .array(methods.map(SchemaValue.string))]
-        return scalar("one of \(methods.joined(separator: ", "))", schema: schema, example: "GET") {
-            methods.contains($0) ? $0 : nil
+        text(
+            "a method in capitals such as GET or PROPFIND, but for TRACE and CONNECT",
+            pattern: "^(?!(TRACE|CONNECT)$)[A-Z][A-Z0-9_-]{0,31}$", example: "GET"
+        ) { text in
+            let isName = text.utf8.allSatisfy {
+                (65...90).contains($0) || (48...57).contains($0) || $0 == 45 || $0 == 95
+            }
+            let begins = text.utf8.first.map { (65...90).contains($0) } ?? false
+            return isName && begins && text.utf8.count <= 32 && text != "TRACE" && text != "CONNECT" ? text : nil
         }
     }
 
@@ -107,12 +112,14 @@ extension ConfigurationType where Value == PlatformConfiguration.RouteRateLimit.
     /// What tells callers apart.
     static var rateLimitKey: ConfigurationType {
         text(
-            "principal, address or header:name", pattern: "^(principal|address|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$",
+            "principal, address, route or header:name",
+            pattern: "^(principal|address|route|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$",
             example: .address
         ) { text in
             switch text {
             case "principal": return .principal
             case "address": return .address
+            case "route": return .route
             default:
                 guard text.hasPrefix("header:") else { return nil }
                 let name = text.dropFirst(7)
@@ -137,6 +144,25 @@ extension ConfigurationType where Value == PlatformConfiguration.Upstream.HashKe
                 guard text.hasPrefix("header:") else { return nil }
                 let name = text.dropFirst(7)
                 return HTTPToken.isValid(name) ? .header(name.lowercased()) : nil
+            }
+        }
+    }
+}
+
+extension ConfigurationType where Value == DovetailGateway.Upstream.HostHeader {
+    /// Which `Host` servers are told.
+    static var hostHeader: ConfigurationType {
+        text(
+            "client, server or a host name such as api.internal:8443", pattern: "^[A-Za-z0-9.-]+(:[0-9]+)?$",
+            example: .client
+        ) { text in
+            switch text {
+            case "client": return .client
+            case "server": return .server
+            default:
+                let whole = text.contains(":") ? text : text + ":80"
+                guard let first = text.first, first != ":", case .tcp? = ListenAddress(whole) else { return nil }
+                return .fixed(text.lowercased())
             }
         }
     }
