@@ -68,6 +68,7 @@ let everyKey = """
         inFlight: ⟨100|200⟩
         loopLag: ⟨100ms|200ms⟩
         idleTimeout: ⟨75s|60s⟩
+        streamTimeout: ⟨5m|6m⟩
         headerTimeout: ⟨10s|20s⟩
         drainTimeout: ⟨30s|20s⟩
       routes:
@@ -119,7 +120,7 @@ let everyKey = """
         principalHeaders: { subject: ⟨X-User|X-Name⟩, authenticator: ⟨X-By|X-Known-By⟩, scopes: ⟨X-Scopes|X-Rights⟩, claims: { tenant: ⟨X-Tenant|X-Client⟩ } }
         loadBalancing: consistent-hash
         hashBy: ⟨address|path⟩
-        outlierEjection: { failures: ⟨5|6⟩, time: ⟨10s|20s⟩, longest: ⟨5m|6m⟩ }
+        outlierEjection: { failures: ⟨5|6⟩, time: ⟨10s|20s⟩, longest: ⟨5m|6m⟩, share: ⟨50%|40%⟩ }
         healthCheck: { path: ⟨/a|/b⟩, statuses: ⟨200-299|200⟩, interval: ⟨1s|2s⟩, timeout: ⟨1s|2s⟩, healthyAfter: ⟨1|2⟩, unhealthyAfter: ⟨1|2⟩ }
         tls: { serverName: ⟨a.test|b.test⟩, authorities: ⟨a.pem|b.pem⟩, certificate: { chain: ⟨a.pem|b.pem⟩, key: ⟨a.key|b.key⟩ } }
         policy: ⟨plain|bare⟩
