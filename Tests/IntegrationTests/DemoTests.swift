@@ -89,7 +89,7 @@ extension IntegrationTests {
 
         /// Runs the demo, with kills, while a module of the main node has a node of its own.
         private func move(_ module: String, main: String = "") async throws {
-            let all = ["users", "products", "orders", "inventory"]
+            let all = ["users", "products", "orders", "inventory", "returns"]
             let shop = try RunningShop { yaml in
                 yaml.replacing(
                     "    modules: [\(all.joined(separator: ", "))]\n",
