@@ -1,3 +1,5 @@
+import Foundation
+
 /// A place in a head's bytes, counted from the head's first byte.
 struct ByteRange: Equatable, Sendable {
     var start: UInt32
@@ -26,6 +28,16 @@ extension UnsafeRawBufferPointer {
     @inline(__always)
     subscript(_ range: ByteRange) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: self[Int(range.start)..<Int(range.end)])
+    }
+
+    /// Whether these are the same bytes.
+    @inline(__always)
+    func equals(_ bytes: [UInt8]) -> Bool {
+        guard count == bytes.count else { return false }
+        return bytes.withUnsafeBytes { other in
+            guard let own = baseAddress, let theirs = other.baseAddress else { return true }
+            return memcmp(own, theirs, count) == 0
+        }
     }
 
     /// Whether these bytes say `text`, which is in lower case, whatever their own case.

@@ -15,6 +15,8 @@ public struct Upstream: Sendable {
 
         /// The host as configured.
         var hostName: String { resolvedFrom ?? host }
+        /// The address that is connected to, and the port.
+        var place: String { "\(host.contains(":") ? "[\(host)]" : host):\(port)" }
         /// Host and port as `Host` has them.
         var authority: String { "\(bracketed):\(port)" }
         /// The same without the port that the scheme implies.

@@ -38,9 +38,9 @@ final class AuthenticatorState {
     func find(_ token: UnsafeRawBufferPointer, now: Int64) -> VerifiedPrincipal? {
         let hash = AuthenticatorState.hash(token)
         if let entry = young[hash] {
-            return entry.verified.expires > now && token.elementsEqual(entry.token) ? entry.verified.principal : nil
+            return entry.verified.expires > now && token.equals(entry.token) ? entry.verified.principal : nil
         }
-        guard let entry = old[hash], entry.verified.expires > now, token.elementsEqual(entry.token) else { return nil }
+        guard let entry = old[hash], entry.verified.expires > now, token.equals(entry.token) else { return nil }
         insert(entry, hash)
         return entry.verified.principal
     }

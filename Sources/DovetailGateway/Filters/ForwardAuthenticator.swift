@@ -125,7 +125,7 @@ final class ForwardAuthenticator {
         var forwarding = ByteBuffer()
         let server = settings.server
         output.writeString(
-            "GET \(settings.target) HTTP/1.1\r\nhost: \(server.host.contains(":") ? "[\(server.host)]" : server.host):\(server.port)\r\n"
+            "GET \(settings.target) HTTP/1.1\r\nhost: \(server.place)\r\n"
         )
         exchange.headBytes.withUnsafeReadableBytes { bytes in
             output.writeLiteral("x-correlation-id: ")

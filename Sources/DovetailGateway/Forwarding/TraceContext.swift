@@ -49,6 +49,23 @@ struct TraceContext: Equatable, Sendable {
         return String(buffer: buffer)
     }
 
+    /// The trace's id: 32 hexadecimal digits.
+    var traceID: String {
+        String(unsafeUninitializedCapacity: 32) { digits in
+            UnsafeMutableRawBufferPointer(digits).setHex(traceHigh, digits: 16, at: 0)
+            UnsafeMutableRawBufferPointer(digits).setHex(traceLow, digits: 16, at: 16)
+            return 32
+        }
+    }
+
+    /// A span's id: 16 hexadecimal digits.
+    static func spanID(_ span: UInt64) -> String {
+        String(unsafeUninitializedCapacity: 16) { digits in
+            UnsafeMutableRawBufferPointer(digits).setHex(span, digits: 16, at: 0)
+            return 16
+        }
+    }
+
     private static func hex(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ count: Int) -> UInt64? {
         var value: UInt64 = 0
         for index in start..<(start + count) {

@@ -30,6 +30,8 @@ final class UpstreamPool {
     /// How servers are told who calls.
     let principalHeaders: CompiledPrincipalHeaders?
     private var servers: [Server]
+    /// Host and port of each, for those who tell of it.
+    private let names: [String]
     private var waiting: [(exchange: Exchange, ticket: Int)] = []
     private var waitingStart = 0
     private var balancer: Balancer
@@ -50,6 +52,7 @@ final class UpstreamPool {
         tls = try upstream.tls.map { tls throws(GatewayConfigurationError) in
             try tls.context(upstream: upstream.name, for: upstream.protocol)
         }
+        names = upstream.servers.map(\.place)
         servers = upstream.servers.map { server in
             Server(
                 address: try? SocketAddress(ipAddress: server.host, port: server.port),
@@ -63,6 +66,9 @@ final class UpstreamPool {
             ) { [unowned self] in connection(to: index) }
         }
     }
+
+    /// Host and port of a server; nil if there is none of that number any more.
+    func name(ofServer index: Int) -> String? { names.indices.contains(index) ? names[index] : nil }
 
     /// Finds a connection for `exchange`: an idle one at once, a new one, or one that another request gives back.
     func acquire(for exchange: Exchange) {

@@ -55,27 +55,18 @@ extension Exchange {
     }
 
     private func makeRecord(_ end: MonotonicTime, _ brokeOff: Bool) -> RequestRecord {
-        let traceText = trace.text
         let upstream = attempts > 0 ? pool?.upstream.name : nil
-        let servers = pool?.upstream.servers ?? []
-        let server = lastServer.flatMap { servers.indices.contains($0) ? servers[$0] : nil }.map {
-            "\($0.host.contains(":") ? "[\($0.host)]" : $0.host):\($0.port)"
-        }
+        let server = lastServer.flatMap { pool?.name(ofServer: $0) }
         let userAgent = headBytes.withUnsafeReadableBytes { bytes in
             fields.first { bytes[$0.name].equalsIgnoringCase("user-agent") }.map { bytes[$0.value].text }
-        }
-        var parent: String?
-        if trace.parent != 0 {
-            var continued = trace
-            continued.span = trace.parent
-            parent = String(continued.text.dropFirst(36).prefix(16))
         }
         return RequestRecord(
             route: route?.id, method: methodText,
             path: headBytes.withUnsafeReadableBytes { $0[head.path].text }, status: status,
             bytesSent: client.bytesWritten, brokeOff: brokeOff,
-            start: started, end: end, traceID: String(traceText.dropFirst(3).prefix(32)),
-            spanID: String(traceText.dropFirst(36).prefix(16)), parentSpanID: parent,
+            start: started, end: end, traceID: trace.traceID,
+            spanID: TraceContext.spanID(trace.span),
+            parentSpanID: trace.parent == 0 ? nil : TraceContext.spanID(trace.parent),
             isSampled: trace.flags & 1 == 1, upstream: upstream, server: server, attempts: attempts,
             host: headBytes.withUnsafeReadableBytes { $0[head.host].text }, userAgent: userAgent,
             clientAddress: client.address,
