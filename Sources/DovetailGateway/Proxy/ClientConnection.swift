@@ -66,7 +66,6 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     private let isTLS: Bool
     /// The address that a proxy in front has told of the connection.
     private let toldAddress: String?
-    /// Whether it is no connection: it stands for one in what the gateway sends on its own.
     /// The address of whoever made the connection, if what it says of others is believed; nil if not.
     private var trustedPeer: String?
     /// Whether it is one stream of an HTTP/2 connection.

@@ -232,10 +232,10 @@ extension AdminAPI.SagaDetail {
                 lines.append("  stuck at \(step): \(task.failure ?? "")")
                 lines.append("  mend the cause and `sagas retry`, or `skip` what was done by hand, or `compensate`")
             } else if let awaits = task.awaits, task.isArmed {
-                let until = task.dueAt.map { " until \($0.clock)" } ?? ""
+                let until = task.dueAt.map { " until \(Timestamp.text($0) ?? $0.clock)" } ?? ""
                 lines.append("  at \(step): waits for \(awaits.topic) with key \(awaits.key)\(until)")
             } else {
-                let due = task.dueAt.map { ", due at \($0.clock)" } ?? ""
+                let due = task.dueAt.map { ", due at \(Timestamp.text($0) ?? $0.clock)" } ?? ""
                 lines.append("  at \(step)\(due)\(task.attempts > 0 ? ", after \(task.attempts) attempts" : "")")
             }
         }
