@@ -39,18 +39,6 @@ import Testing
         try await log.snapshot { try $0.rows(Row.self, "SELECT account, cents, at FROM balances ORDER BY account") }
     }
 
-    /// Runs `body` with a log of each engine, twice if it asks for it: what is kept is there again.
-    private func withLogs(_ body: (any EventLog) async throws -> Void) async throws {
-        try await body(try MemoryStore().log)
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("inline-\(UUID())").path
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let options = SQLiteStore.Options(durability: .operatingSystem, ballastBytes: 4096)
-        let store = try SQLiteStore.open(folder + "/log.db", options: options)
-        try await body(store.log)
-        await store.close()
-    }
-
     @Test("What a command has done is there when it is answered, with where its events stand; what was refused is not")
     func isThere() async throws {
         try await withLogs { log in

@@ -12,18 +12,6 @@ import Testing
 @Suite struct TwoInstancesTests {
     private static let accounts = ["a", "b", "c", "d"]
 
-    /// Runs `body` with a log of each engine.
-    private func withLogs(_ body: (any EventLog) async throws -> Void) async throws {
-        try await body(try MemoryStore().log)
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("two-\(UUID())").path
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let options = SQLiteStore.Options(durability: .operatingSystem, ballastBytes: 4096)
-        let store = try SQLiteStore.open(folder + "/log.db", options: options)
-        try await body(store.log)
-        await store.close()
-    }
-
     @Test("What is taken from one is given to the other, in one commit; what the one refuses neither has")
     func both() async throws {
         try await withLogs { log in

@@ -17,7 +17,6 @@ extension IntegrationTests {
             var answered: [String: Int] = [:]
             var deleted: Set<String> = []
             var findings: [String] = []
-            var killed = 0
             func run(_ fault: Int, _ passes: Int) async throws -> Shell.Result {
                 let result = try await Shell.run(
                     Checkout.program("crash-subject"), [folder.path, "\(fault)", file, "\(passes)", "disk", "commands"])
@@ -33,13 +32,7 @@ extension IntegrationTests {
                 }
                 return result
             }
-            var passes = 0
-            for _ in 0..<25 {
-                let result = try await run(fault, passes)
-                #expect(result.status == 9 || result.status == 0, "\(result.all.suffix(2000))")
-                if result.status == 9 { killed += 1 }
-                passes = result.status == 9 ? passes + stride : 0
-            }
+            let killed = try await livesEnded(25, every: stride) { try await run(fault, $0) }
             let last = try await run(0, 0)
             #expect(last.status == 0, "\(last.all.suffix(2000))")
             #expect(killed >= 12, "it was killed \(killed) times")

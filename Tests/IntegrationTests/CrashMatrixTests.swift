@@ -77,14 +77,11 @@ private struct Lives {
 
     init(_ fault: Int, _ file: String, _ stride: Int, durability: String = "disk", rounds: Int = 30) async throws {
         let folder = try TemporaryFolder()
-        var passes = 0
-        for _ in 0..<rounds {
+        killed = try await livesEnded(rounds, every: stride) { passes in
             let result = try await Shell.run(
                 Checkout.program("crash-subject"), [folder.path, "\(fault)", file, "\(passes)", durability])
             note(result.output)
-            #expect(result.status == 9 || result.status == 0, "\(result.all.suffix(2000))")
-            if result.status == 9 { killed += 1 }
-            passes = result.status == 9 ? passes + stride : 0
+            return result
         }
         let last = try await Shell.run(
             Checkout.program("crash-subject"), [folder.path, "0", "", "0", durability])

@@ -11,7 +11,6 @@ extension IntegrationTests {
         func killed(_ fault: Int, _ file: String, _ stride: Int) async throws {
             let folder = try TemporaryFolder()
             var calls: [String: Set<String>] = [:]
-            var killed = 0
             func run(_ fault: Int, _ passes: Int) async throws -> Shell.Result {
                 let result = try await Shell.run(
                     Checkout.program("crash-subject"), [folder.path, "\(fault)", file, "\(passes)", "disk", "sagas"])
@@ -22,13 +21,7 @@ extension IntegrationTests {
                 }
                 return result
             }
-            var passes = 0
-            for _ in 0..<25 {
-                let result = try await run(fault, passes)
-                #expect(result.status == 9 || result.status == 0, "\(result.all.suffix(2000))")
-                if result.status == 9 { killed += 1 }
-                passes = result.status == 9 ? passes + stride : 0
-            }
+            let killed = try await livesEnded(25, every: stride) { try await run(fault, $0) }
             let last = try await run(0, 0)
             #expect(last.status == 0, "\(last.all.suffix(2000))")
             #expect(killed >= 12, "it was killed \(killed) times")

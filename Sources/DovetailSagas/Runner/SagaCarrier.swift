@@ -68,7 +68,7 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
                     let arrival: SagaIntake<State>.Arrival
                     do {
                         arrival = try intake.arrival(event, now: clock.now())
-                    } catch  where saga.parks {
+                    } catch where saga.parks {
                         try SagaJournal.park(event, "\(error)", of: saga.name, at: clock.now(), in: transaction)
                         continue
                     }
