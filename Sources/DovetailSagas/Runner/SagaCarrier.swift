@@ -68,7 +68,8 @@ final class ManualSagaCarrier<State: Wire>: SagaCarrier {
                     let arrival: SagaIntake<State>.Arrival
                     do {
                         arrival = try intake.arrival(event, now: clock.now())
-                    } catch where saga.parks {
+                    } catch {
+                        guard saga.parks else { throw error }
                         try SagaJournal.park(event, "\(error)", of: saga.name, at: clock.now(), in: transaction)
                         continue
                     }
